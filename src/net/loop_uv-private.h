@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The real loop's inside, shared by loop_uv.c, loop_uv_sock.c and loop_uv_listen.c. */
+#ifndef PENSTOCK_NET_LOOP_UV_PRIVATE_H
+#define PENSTOCK_NET_LOOP_UV_PRIVATE_H
+
+#include <uv.h>
+
+#include "net/loop-private.h"
+
+struct signal_watch;
+
+struct loop {
+    uv_loop_t uv;
+    uv_async_t wakeup;       /* loop_post and loop_stop knock here */
+    uv_prepare_t before_poll;
+    uv_check_t after_poll;
+    uv_idle_t no_sleep;      /* active while turn-end work waits: the next poll must not block */
+    uv_poll_t timer_poll;
+    int timer_fd;
+    int64_t timer_armed_ns;  /* what timer_fd is set to; TIME_NEVER: nothing */
+    bool timer_fired;        /* it is readable until it is set anew */
+
+    int64_t now_ns;
+    bool in_turn;            /* now_ns was read since poll returned */
+    bool draining;           /* turn-end work runs */
+    _Atomic bool stop;
+
+    struct wheel *wheel;
+    struct rng rng;
+    struct slab *slab;
+    char *read_buffer;
+    struct loop_stats stats;
+    struct loop_attachment attachments[LOOP_SLOT_COUNT];
+
+    struct loop_task *turn_end_head, **turn_end_tail;
+    uv_mutex_t posted_lock;
+    struct loop_task *posted_head, **posted_tail;   /* under posted_lock */
+
+    struct sock *free_socks; /* closed ones, kept for the next connections */
+    unsigned free_sock_count;
+    struct signal_watch *signals;
+};
+
+/* Every callback from libuv passes here first: the turn's clock is read once. */
+void loop_enter(struct loop *l);
+void loop_free_socks(struct loop *l);
+
+/* Counters have one writer: no read-modify-write needed. */
+static inline void stat_add(_Atomic uint64_t *counter, uint64_t n) {
+    atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n,
+                          memory_order_relaxed);
+}
+
+/* A stream socket for this address' family: non-blocking, close-on-exec. Negative: errno. */
+int socket_open(const struct addr *a);
+void socket_set(int fd, int level, int option, int value);   /* failure is fine: Unix sockets know none of them */
+
+#endif
