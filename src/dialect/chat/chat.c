@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dialect/chat/chat-private.h"
+
+const struct dialect dialect_chat = {
+    .name = "chat",
+    .peek_request = chat_peek_request,
+    .decode_request = chat_decode_request,
+    .encode_request = chat_encode_request,
+    .decoder_new = chat_decoder_new,
+    .decoder_feed = chat_decoder_feed,
+    .decoder_finish = chat_decoder_finish,
+    .decoder_free = chat_decoder_free,
+    .strip_usage = chat_strip_usage,
+    .encoder_new = chat_encoder_new,
+    .encoder_event = chat_encoder_event,
+    .encoder_free = chat_encoder_free,
+    .decode_response = chat_decode_response,
+    .encode_response = chat_encode_response,
+    .encode_error = chat_encode_error,
+    .encode_error_event = chat_encode_error_event,
+    .decode_error = chat_decode_error,
+};

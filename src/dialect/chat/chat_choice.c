@@ -1,0 +1,428 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One choice: deltas (or a whole message) to blocks.
+ *
+ *   text, reasoning, refusal, audio: one such block is open at a time; a delta of another kind ends it and begins the next.
+ *   tool calls: keyed by `index`; by id, or the last one, where servers leave it out. They stay open until the choice finishes.
+ *   A call begins with the first fragment that has its arguments' key; before that its name may come in pieces. */
+#include "dialect/chat/chat-private.h"
+
+#include "base/mem.h"
+#include "dialect/json_text.h"
+
+#define NAME_MAX_BYTES 4096
+#define LEGACY_INDEX UINT32_MAX
+
+struct chat_tool {
+    uint32_t wire_index, block;
+    uint64_t off, id_hash, name_hash;
+    enum block_kind kind;
+    bool is_begun, has_args;
+};
+
+struct chat_pending {
+    unsigned tool; /* in the choice's tools */
+    struct buf id, name;
+};
+
+/* ---- events ---- */
+
+void chat_flush(struct chat_feed *x, uint8_t flags) {
+    if (x->has_ev && x->rc == 0) {
+        x->ev.flags |= flags;
+        x->rc = x->sink->emit(x->sink->self, &x->ev);
+    }
+    x->has_ev = false;
+}
+
+struct event *chat_put(struct chat_feed *x, enum event_kind kind) {
+    chat_flush(x, 0);
+    x->ev = (struct event){.kind = kind};
+    x->has_ev = true;
+    return &x->ev;
+}
+
+static struct event *put_of_block(struct chat_feed *x, enum event_kind kind, const struct chat_choice *c, enum block_kind block_kind,
+                                  uint32_t block) {
+    struct event *ev = chat_put(x, kind);
+    ev->choice = c->index;
+    ev->block_kind = block_kind;
+    ev->block = block;
+    return ev;
+}
+
+static void put_text(struct chat_feed *x, const struct chat_choice *c, enum block_kind kind, uint32_t block, uint64_t *off,
+                     struct slice text) {
+    struct event *ev = put_of_block(x, EV_DELTA, c, kind, block);
+    ev->flags = EVF_CONTENT;
+    ev->text = text;
+    ev->block_off = *off;
+    *off += text.len;
+}
+
+/* ---- the open block ---- */
+
+static void end_block(struct chat_feed *x, struct chat_choice *c) {
+    if (!c->is_open) return;
+    c->is_open = false;
+    put_of_block(x, EV_BLOCK_END, c, c->kind, c->block)->flags = EVF_SYNTH;
+}
+
+static void flush_pending(struct chat_feed *x, struct chat_choice *c);
+
+static struct event *begin_block(struct chat_feed *x, struct chat_choice *c, enum block_kind kind) {
+    flush_pending(x, c);
+    end_block(x, c);
+    c->is_open = true;
+    c->kind = kind;
+    c->block = (*x->next_block)++;
+    c->off = 0;
+    return put_of_block(x, EV_BLOCK_BEGIN, c, kind, c->block);
+}
+
+static void need_block(struct chat_feed *x, struct chat_choice *c, enum block_kind kind) {
+    if (!c->is_open || c->kind != kind) begin_block(x, c, kind);
+}
+
+static bool has_text(const yyjson_val *v) {
+    return v && chat_str(v).len > 0;
+}
+
+static void put_string(struct chat_feed *x, struct chat_choice *c, enum block_kind kind, const yyjson_val *string) {
+    need_block(x, c, kind);
+    put_text(x, c, kind, c->block, &c->off, chat_str(string));
+    x->ev.val = chat_doc_string_span(&x->doc, string);
+}
+
+/* ---- tool calls ---- */
+
+/* FNV-1a; 0 is "none". Ids are compared by it: they need not be kept. */
+static uint64_t hash(struct slice s) {
+    uint64_t h = UINT64_C(0xcbf29ce484222325);
+    if (s.len == 0) return 0;
+    for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
+    return h ? h : 1;
+}
+
+static void begin_tool(struct chat_feed *x, struct chat_choice *c, struct chat_tool *t, struct slice id, struct slice name) {
+    end_block(x, c);
+    t->is_begun = true;
+    t->name_hash = hash(name);
+    t->block = (*x->next_block)++;
+    c->any_tool = true;
+    struct event *ev = put_of_block(x, EV_BLOCK_BEGIN, c, t->kind, t->block);
+    ev->flags = EVF_CONTENT;
+    ev->u.tool = (struct event_tool){id, name, t->wire_index == LEGACY_INDEX ? 0 : t->wire_index};
+}
+
+static void free_pending(struct chat_choice *c) {
+    if (!c->pending) return;
+    buf_dispose(&c->pending->id);
+    buf_dispose(&c->pending->name);
+    mem_free(c->pending);
+    c->pending = NULL;
+}
+
+/* The call that waited for more of its name has all of it. */
+static void flush_pending(struct chat_feed *x, struct chat_choice *c) {
+    struct chat_pending *w = c->pending;
+    if (!w) return;
+    begin_tool(x, c, &c->tools[w->tool], buf_slice(&w->id), buf_slice(&w->name));
+    chat_flush(x, 0); /* the event's slices end here */
+    free_pending(c);
+}
+
+static void wait_for_name(struct chat_feed *x, struct chat_choice *c, const struct chat_tool *t, struct slice id, struct slice name) {
+    struct chat_pending *w = c->pending;
+    if (!w) {
+        w = c->pending = mem_zalloc(sizeof *w);
+        w->tool = (unsigned)(t - c->tools);
+        buf_init(&w->id, NAME_MAX_BYTES);
+        buf_init(&w->name, NAME_MAX_BYTES);
+    }
+    if (w->id.len == 0 && buf_append(&w->id, id)) x->problem = "a tool call's id is too long";
+    if (buf_append(&w->name, name)) x->problem = "a tool call's name is too long";
+}
+
+static struct chat_tool *add_tool(struct chat_feed *x, struct chat_choice *c, uint32_t index, enum block_kind kind) {
+    if (c->n_tools == CHAT_MAX_TOOLS) {
+        x->problem = "more than 128 tool calls in one choice";
+        return NULL;
+    }
+    if (c->n_tools == c->cap_tools) {
+        c->cap_tools = (uint16_t)(c->cap_tools ? c->cap_tools * 2 : 2);
+        c->tools = mem_realloc(c->tools, c->cap_tools * sizeof *c->tools);
+    }
+    struct chat_tool *t = &c->tools[c->n_tools++];
+    *t = (struct chat_tool){.wire_index = index, .kind = kind};
+    return t;
+}
+
+/* What one fragment says. */
+struct fragment {
+    bool has_index;
+    uint32_t index;
+    enum block_kind kind;
+    struct slice id, name;
+    yyjson_val *args; /* NULL: no such key */
+};
+
+static struct chat_tool *last_with_index(struct chat_choice *c, uint32_t index) {
+    for (unsigned i = c->n_tools; i > 0; i--) {
+        if (c->tools[i - 1].wire_index == index) return &c->tools[i - 1];
+    }
+    return NULL;
+}
+
+static struct chat_tool *with_id(struct chat_choice *c, uint64_t id_hash) {
+    for (unsigned i = c->n_tools; i > 0; i--) {
+        if (c->tools[i - 1].id_hash == id_hash) return &c->tools[i - 1];
+    }
+    return NULL;
+}
+
+/* Some servers give every parallel call the index 0: another id, or another name after arguments, is another call. */
+static bool is_another(const struct chat_tool *t, const struct fragment *g) {
+    uint64_t id_hash = hash(g->id), name_hash = hash(g->name);
+    if (id_hash && t->id_hash) return id_hash != t->id_hash;
+    return t->has_args && name_hash && t->name_hash && name_hash != t->name_hash;
+}
+
+static struct chat_tool *find_tool(struct chat_feed *x, struct chat_choice *c, const struct fragment *g) {
+    struct chat_tool *t = NULL;
+    uint32_t next_index = 0;
+    if (c->n_tools > 0) next_index = c->tools[c->n_tools - 1].wire_index + 1;
+    if (g->has_index) t = last_with_index(c, g->index);
+    else if (x->is_body) t = NULL;
+    else if (g->id.len > 0) t = with_id(c, hash(g->id));
+    else if (c->n_tools > 0) t = &c->tools[c->n_tools - 1];
+    if (t && is_another(t, g)) t = g->id.len > 0 ? with_id(c, hash(g->id)) : NULL;
+    return t ? t : add_tool(x, c, g->has_index ? g->index : next_index, g->kind);
+}
+
+static void put_args(struct chat_feed *x, struct chat_choice *c, struct chat_tool *t, yyjson_val *args) {
+    struct slice text = chat_str(args);
+    bool is_string = yyjson_is_str(args);
+    if (!is_string && yyjson_is_ctn(args)) text = chat_doc_member_raw(&x->doc, args); /* servers that forget the quotes */
+    if (text.len == 0) return;
+    t->has_args = true;
+    put_text(x, c, t->kind, t->block, &t->off, text);
+    if (is_string) x->ev.val = chat_doc_string_span(&x->doc, args);
+}
+
+static void put_fragment(struct chat_feed *x, struct chat_choice *c, const struct fragment *g) {
+    struct chat_tool *t = find_tool(x, c, g);
+    if (!t) return;
+    if (c->pending && &c->tools[c->pending->tool] != t) flush_pending(x, c);
+    if (t->id_hash == 0) t->id_hash = hash(g->id);
+    if (!t->is_begun) {
+        bool is_first = !c->pending;
+        if (is_first && (g->args || x->is_body)) {
+            begin_tool(x, c, t, g->id, g->name);
+        } else {
+            wait_for_name(x, c, t, g->id, g->name);
+            if (g->args) flush_pending(x, c);
+        }
+    }
+    if (g->args && t->is_begun) put_args(x, c, t, g->args);
+}
+
+static void read_fragment(yyjson_val *call, struct fragment *g) {
+    yyjson_val *index = yyjson_obj_get(call, "index");
+    yyjson_val *inner = yyjson_obj_get(call, "function"), *custom = yyjson_obj_get(call, "custom");
+    *g = (struct fragment){.kind = BLOCK_TOOL_CALL, .id = chat_str(yyjson_obj_get(call, "id"))};
+    if (yyjson_is_uint(index) && yyjson_get_uint(index) < LEGACY_INDEX) {
+        g->has_index = true;
+        g->index = (uint32_t)yyjson_get_uint(index);
+    }
+    if (yyjson_is_obj(custom) && !yyjson_is_obj(inner)) {
+        g->kind = BLOCK_CUSTOM_TOOL_CALL;
+        inner = custom;
+    }
+    g->name = chat_str(yyjson_obj_get(inner, "name"));
+    g->args = yyjson_obj_get(inner, g->kind == BLOCK_CUSTOM_TOOL_CALL ? "input" : "arguments");
+}
+
+static void put_tool_calls(struct chat_feed *x, struct chat_choice *c, yyjson_val *calls) {
+    size_t i, n;
+    yyjson_val *call;
+    yyjson_arr_foreach(calls, i, n, call) {
+        struct fragment g;
+        if (!yyjson_is_obj(call)) continue;
+        read_fragment(call, &g);
+        put_fragment(x, c, &g);
+    }
+}
+
+static void put_function_call(struct chat_feed *x, struct chat_choice *c, yyjson_val *call) {
+    struct fragment g = {.has_index = true, .index = LEGACY_INDEX, .kind = BLOCK_FUNCTION_CALL};
+    g.name = chat_str(yyjson_obj_get(call, "name"));
+    g.args = yyjson_obj_get(call, "arguments");
+    put_fragment(x, c, &g);
+}
+
+/* ---- reasoning ---- */
+
+static void put_signature(struct chat_feed *x, struct chat_choice *c, const yyjson_val *string) {
+    struct event *ev = put_of_block(x, EV_SIGNATURE, c, c->kind, c->block);
+    ev->text = chat_str(string);
+    ev->val = chat_doc_string_span(&x->doc, string);
+}
+
+/* One item of reasoning_details. Its text often repeats `reasoning`, which then has been taken. */
+static void put_reasoning_detail(struct chat_feed *x, struct chat_choice *c, yyjson_val *item, bool take_text) {
+    yyjson_val *text = yyjson_obj_get(item, "text"), *signature = yyjson_obj_get(item, "signature");
+    yyjson_val *encrypted = yyjson_obj_get(item, "data");
+    if (!has_text(text)) text = yyjson_obj_get(item, "summary");
+    if (take_text && has_text(text)) put_string(x, c, BLOCK_REASONING, text);
+    if (has_text(signature)) {
+        need_block(x, c, BLOCK_REASONING);
+        put_signature(x, c, signature);
+    }
+    if (has_text(encrypted)) {
+        if (!(c->is_open && c->kind == BLOCK_REASONING)) need_block(x, c, BLOCK_REDACTED);
+        put_signature(x, c, encrypted);
+    }
+}
+
+/* ---- content in parts, as some servers send it ---- */
+
+static void put_parts(struct chat_feed *x, struct chat_choice *c, yyjson_val *parts, enum block_kind kind) {
+    size_t i, n;
+    yyjson_val *part;
+    yyjson_arr_foreach(parts, i, n, part) {
+        yyjson_val *text = yyjson_obj_get(part, "text"), *thinking = yyjson_obj_get(part, "thinking");
+        yyjson_val *refusal = yyjson_obj_get(part, "refusal");
+        if (has_text(text)) put_string(x, c, kind, text);
+        if (has_text(thinking)) put_string(x, c, BLOCK_REASONING, thinking);
+        if (has_text(refusal)) put_string(x, c, BLOCK_REFUSAL, refusal);
+        size_t j, m;
+        yyjson_val *inner;
+        yyjson_arr_foreach(thinking, j, m, inner) {
+            text = yyjson_obj_get(inner, "text");
+            if (has_text(text)) put_string(x, c, BLOCK_REASONING, text);
+        }
+    }
+}
+
+/* ---- audio, annotations, logprobs ---- */
+
+static void put_audio_value(struct chat_feed *x, struct chat_choice *c, const yyjson_val *value, uint8_t flags) {
+    struct event *ev = put_of_block(x, EV_OPAQUE, c, BLOCK_AUDIO, c->block);
+    ev->flags = flags;
+    ev->raw_json = chat_doc_member_raw(&x->doc, value);
+}
+
+static void put_audio(struct chat_feed *x, struct chat_choice *c, yyjson_val *audio) {
+    yyjson_val *transcript = yyjson_obj_get(audio, "transcript"), *sound = yyjson_obj_get(audio, "data");
+    yyjson_val *expires_at = yyjson_obj_get(audio, "expires_at");
+    if (!c->is_open || c->kind != BLOCK_AUDIO) {
+        begin_block(x, c, BLOCK_AUDIO)->u.tool.id = chat_str(yyjson_obj_get(audio, "id"));
+    }
+    if (has_text(transcript)) put_string(x, c, BLOCK_AUDIO, transcript);
+    if (has_text(sound)) put_audio_value(x, c, sound, EVF_CONTENT);
+    if (yyjson_is_num(expires_at)) put_audio_value(x, c, expires_at, 0);
+}
+
+static void put_annotations(struct chat_feed *x, const struct chat_choice *c, yyjson_val *annotations) {
+    struct json_walk w = json_walk_begin(chat_doc_member_raw(&x->doc, annotations));
+    struct slice one;
+    while (json_walk_element(&w, &one)) {
+        if (!json_text_is(one, '{')) continue;
+        struct event *ev = put_of_block(x, EV_ANNOTATION, c, c->is_open ? c->kind : BLOCK_TEXT, c->is_open ? c->block : 0);
+        ev->raw_json = one;
+    }
+}
+
+static void put_logprobs(struct chat_feed *x, const struct chat_choice *c, yyjson_val *tokens, enum block_kind kind) {
+    if (!yyjson_is_arr(tokens) || yyjson_arr_size(tokens) == 0) return;
+    struct event *ev = chat_put(x, EV_LOGPROBS);
+    ev->choice = c->index;
+    ev->block_kind = kind;
+    ev->raw_json = chat_doc_member_raw(&x->doc, tokens);
+}
+
+/* ---- a delta ---- */
+
+/* The members that mean something; the usual delta has one. */
+struct delta {
+    yyjson_val *content, *refusal, *reasoning_content, *reasoning, *reasoning_details, *tool_calls, *function_call, *audio,
+        *annotations;
+};
+
+static yyjson_val **member_of(struct delta *d, struct slice key) {
+#define IS(name) (key.len == sizeof(name) - 1 && memcmp(key.ptr, name, sizeof(name) - 1) == 0)
+    switch (key.len) {
+    case 5: return IS("audio") ? &d->audio : NULL;
+    case 7: return IS("content") ? &d->content : IS("refusal") ? &d->refusal : NULL;
+    case 9: return IS("reasoning") ? &d->reasoning : NULL;
+    case 10: return IS("tool_calls") ? &d->tool_calls : NULL;
+    case 11: return IS("annotations") ? &d->annotations : NULL;
+    case 13: return IS("function_call") ? &d->function_call : NULL;
+    case 17: return IS("reasoning_content") ? &d->reasoning_content : IS("reasoning_details") ? &d->reasoning_details : NULL;
+    default: return NULL;
+    }
+#undef IS
+}
+
+static void put_reasoning(struct chat_feed *x, struct chat_choice *c, const struct delta *d) {
+    yyjson_val *text = has_text(d->reasoning_content) ? d->reasoning_content : d->reasoning; /* several servers send two copies */
+    if (has_text(text)) put_string(x, c, BLOCK_REASONING, text);
+    size_t i, n;
+    yyjson_val *item;
+    yyjson_arr_foreach(d->reasoning_details, i, n, item) put_reasoning_detail(x, c, item, !has_text(text));
+}
+
+void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delta, yyjson_val *logprobs) {
+    struct delta d = {0};
+    size_t i, n;
+    yyjson_val *key, *value;
+    yyjson_obj_foreach(delta, i, n, key, value) {
+        yyjson_val **member = member_of(&d, chat_str(key));
+        if (member) *member = value;
+    }
+    if (yyjson_is_obj(logprobs)) {
+        put_logprobs(x, c, yyjson_obj_get(logprobs, "content"), BLOCK_TEXT);
+        put_logprobs(x, c, yyjson_obj_get(logprobs, "refusal"), BLOCK_REFUSAL);
+    }
+    if (d.reasoning || d.reasoning_content || d.reasoning_details) put_reasoning(x, c, &d);
+    if (has_text(d.content)) put_string(x, c, BLOCK_TEXT, d.content);
+    else if (yyjson_is_arr(d.content)) put_parts(x, c, d.content, BLOCK_TEXT);
+    if (has_text(d.refusal)) put_string(x, c, BLOCK_REFUSAL, d.refusal);
+    if (yyjson_is_obj(d.audio)) put_audio(x, c, d.audio);
+    if (yyjson_is_arr(d.annotations)) put_annotations(x, c, d.annotations);
+    if (yyjson_is_arr(d.tool_calls)) put_tool_calls(x, c, d.tool_calls);
+    if (yyjson_is_obj(d.function_call)) put_function_call(x, c, d.function_call);
+}
+
+/* ---- the end of a choice ---- */
+
+static void end_tools_before(struct chat_feed *x, struct chat_choice *c, unsigned *from, uint32_t block) {
+    for (; *from < c->n_tools && c->tools[*from].block < block; ++*from) {
+        const struct chat_tool *t = &c->tools[*from];
+        if (t->is_begun) put_of_block(x, EV_BLOCK_END, c, t->kind, t->block)->flags = EVF_SYNTH;
+    }
+}
+
+void chat_put_finish(struct chat_feed *x, struct chat_choice *c, struct slice wire, yyjson_val *stop_string, uint8_t flags) {
+    unsigned from = 0;
+    flush_pending(x, c);
+    end_tools_before(x, c, &from, c->is_open ? c->block : UINT32_MAX);
+    end_block(x, c);
+    end_tools_before(x, c, &from, UINT32_MAX);
+    c->is_finished = true;
+    struct event *ev = chat_put(x, EV_FINISH);
+    ev->choice = c->index;
+    ev->flags = flags;
+    ev->u.finish = (struct finish){.reason = chat_stop_reason(wire), .wire = wire, .stop_sequence = chat_str(stop_string)};
+    /* Several servers say "stop" after tool calls. */
+    if (ev->u.finish.reason == STOP_END && c->any_tool) ev->u.finish.reason = STOP_TOOL;
+    else if (ev->u.finish.reason == STOP_END && ev->u.finish.stop_sequence.len > 0) ev->u.finish.reason = STOP_SEQUENCE;
+    chat_choice_dispose(c); /* nothing but the fact that it finished is needed any more */
+}
+
+void chat_choice_dispose(struct chat_choice *c) {
+    free_pending(c);
+    mem_free(c->tools);
+    c->tools = NULL;
+    c->n_tools = c->cap_tools = 0;
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Frames (and whole bodies) to events.
+ *
+ *   OPEN --[DONE]--> DONE      OPEN --error--> FAILED      both are final: what follows is ignored
+ *
+ * A chunk may carry everything at once; it is taken in this order: START, each choice's deltas and its finish, usage. */
+#include "dialect/chat/chat-private.h"
+
+#include "base/mem.h"
+#include "dialect/json_text.h"
+
+#define MAX_USAGE_KEYS 4
+
+enum decoder_state { DEC_OPEN, DEC_DONE, DEC_FAILED };
+
+struct decoder {
+    enum decoder_state state;
+    uint32_t next_block;
+    bool is_started;
+    /* The last frame, for strip_usage. */
+    bool is_usage_only;
+    uint8_t n_usage_keys;
+    uint32_t usage_keys[MAX_USAGE_KEYS]; /* offsets of the keys' opening quotes */
+    uint16_t n_choices, n_finished;
+    struct chat_choice first;
+    struct chat_choice *others; /* n_choices - 1 of them */
+};
+
+struct decoder *chat_decoder_new(void) {
+    return mem_zalloc(sizeof(struct decoder));
+}
+
+static void decoder_dispose(struct decoder *d) {
+    chat_choice_dispose(&d->first);
+    for (unsigned i = 1; i < d->n_choices; i++) chat_choice_dispose(&d->others[i - 1]);
+    mem_free(d->others);
+}
+
+void chat_decoder_free(struct decoder *d) {
+    if (!d) return;
+    decoder_dispose(d);
+    mem_free(d);
+}
+
+/* ---- chunks ---- */
+
+struct chunk {
+    yyjson_val *id, *model, *created, *choices, *usage, *error;
+};
+
+static void take_usage_key(struct decoder *d, const struct chat_doc *doc, const yyjson_val *key) {
+    struct span token = chat_doc_string_span(doc, key);
+    if (d->n_usage_keys < MAX_USAGE_KEYS) d->usage_keys[d->n_usage_keys++] = token.off - 1;
+}
+
+static void read_chunk(struct decoder *d, const struct chat_doc *doc, struct chunk *out) {
+    size_t i, n;
+    yyjson_val *key, *value;
+    *out = (struct chunk){0};
+    yyjson_obj_foreach(doc->doc->root, i, n, key, value) {
+        struct slice k = chat_str(key);
+        if (slice_eq(k, SLICE("id"))) {
+            out->id = value;
+        } else if (slice_eq(k, SLICE("model"))) {
+            out->model = value;
+        } else if (slice_eq(k, SLICE("created"))) {
+            out->created = value;
+        } else if (slice_eq(k, SLICE("choices"))) {
+            out->choices = value;
+        } else if (slice_eq(k, SLICE("usage"))) {
+            out->usage = value;
+            take_usage_key(d, doc, key);
+        } else if (slice_eq(k, SLICE("error"))) {
+            out->error = value;
+        }
+    }
+}
+
+static struct chat_choice *find_choice(struct decoder *d, uint16_t index) {
+    if (d->n_choices > 0 && d->first.index == index) return &d->first;
+    for (unsigned i = 1; i < d->n_choices; i++) {
+        if (d->others[i - 1].index == index) return &d->others[i - 1];
+    }
+    struct chat_choice *c = &d->first;
+    if (d->n_choices > 0) {
+        d->others = mem_realloc(d->others, d->n_choices * sizeof *d->others);
+        c = &d->others[d->n_choices - 1];
+    }
+    *c = (struct chat_choice){.index = index};
+    d->n_choices++;
+    return c;
+}
+
+static void put_start(struct chat_feed *x, struct decoder *d, const struct chunk *k, struct slice role) {
+    if (d->is_started) return;
+    d->is_started = true;
+    int64_t created = yyjson_is_num(k->created) ? (int64_t)yyjson_get_num(k->created) : -1;
+    struct event *ev = chat_put(x, EV_START);
+    ev->flags = role.len == 0 ? EVF_SYNTH : 0;
+    ev->u.start = (struct event_start){chat_str(k->id), chat_str(k->model), role.len ? role : SLICE("assistant"),
+                                       created > 0 ? created : -1};
+}
+
+static void put_usage(struct chat_feed *x, struct decoder *d, const struct chunk *k, yyjson_val *usage) {
+    if (!yyjson_is_obj(usage)) return;
+    put_start(x, d, k, SLICE_NULL);
+    chat_read_usage(&x->doc, usage, &chat_put(x, EV_USAGE)->u.usage);
+}
+
+/* One pass over the members: this is the hot part. */
+struct choice_members {
+    yyjson_val *index, *delta, *message, *finish_reason, *logprobs, *stop_reason, *usage;
+};
+
+static void read_choice(yyjson_val *choice, struct choice_members *m) {
+    size_t i, n;
+    yyjson_val *key, *value;
+    *m = (struct choice_members){0};
+    yyjson_obj_foreach(choice, i, n, key, value) {
+        struct slice k = chat_str(key);
+        if (slice_eq(k, SLICE("index"))) m->index = value;
+        else if (slice_eq(k, SLICE("delta"))) m->delta = value;
+        else if (slice_eq(k, SLICE("finish_reason"))) m->finish_reason = value;
+        else if (slice_eq(k, SLICE("logprobs"))) m->logprobs = value;
+        else if (slice_eq(k, SLICE("message"))) m->message = value;
+        else if (slice_eq(k, SLICE("stop_reason"))) m->stop_reason = value;
+        else if (slice_eq(k, SLICE("usage"))) m->usage = value;
+    }
+}
+
+static void put_choice(struct chat_feed *x, struct decoder *d, const struct chunk *k, yyjson_val *choice, size_t position) {
+    struct choice_members m;
+    read_choice(choice, &m);
+    uint64_t index = yyjson_is_uint(m.index) ? yyjson_get_uint(m.index) : position;
+    if (index >= CHAT_MAX_CHOICES) {
+        x->problem = "a choice's index is 128 or more";
+        return;
+    }
+    yyjson_val *delta = yyjson_is_obj(m.delta) ? m.delta : m.message;
+    put_start(x, d, k, chat_str(yyjson_obj_get(d->is_started ? NULL : delta, "role")));
+    struct chat_choice *c = find_choice(d, (uint16_t)index);
+    if (c->is_finished) return;
+    if (yyjson_is_obj(delta)) chat_put_delta(x, c, delta, m.logprobs);
+    struct slice wire = chat_str(m.finish_reason);
+    if (wire.len > 0) {
+        chat_put_finish(x, c, wire, m.stop_reason, 0);
+        d->n_finished++;
+    }
+    if (yyjson_is_obj(m.usage) && !yyjson_is_obj(k->usage)) put_usage(x, d, k, m.usage);
+}
+
+static void put_chunk(struct chat_feed *x, struct decoder *d, const struct chunk *k) {
+    size_t i, n;
+    yyjson_val *choice;
+    yyjson_arr_foreach(k->choices, i, n, choice) {
+        if (yyjson_is_obj(choice)) put_choice(x, d, k, choice, i);
+    }
+    put_usage(x, d, k, k->usage);
+    d->is_usage_only = yyjson_is_obj(k->usage) && yyjson_arr_size(k->choices) == 0;
+}
+
+/* ---- frames ---- */
+
+static void put_error(struct chat_feed *x, struct decoder *d) {
+    struct chat_error_scratch scratch;
+    chat_error_read(&x->doc, 0, &scratch, &chat_put(x, EV_ERROR)->u.error);
+    chat_flush(x, EVF_LAST_IN_FRAME); /* before the scratch goes */
+    d->state = DEC_FAILED;
+}
+
+/* `[DONE]` says that the answer is whole; a choice that did not say why it stopped has ended as it looks. */
+static void put_done(struct chat_feed *x, struct decoder *d, uint8_t flags) {
+    for (unsigned i = 0; i < d->n_choices; i++) {
+        struct chat_choice *c = i == 0 ? &d->first : &d->others[i - 1];
+        if (!c->is_finished) chat_put_finish(x, c, SLICE(""), NULL, EVF_SYNTH);
+    }
+    d->n_finished = d->n_choices;
+    chat_put(x, EV_END)->flags = flags;
+    d->state = DEC_DONE;
+}
+
+static bool is_done_mark(struct slice data) {
+    if (data.len < 6 || (data.ptr[0] != '[' && data.ptr[0] != ' ' && data.ptr[0] != '\t')) return false;
+    return slice_eq(slice_trim(data), SLICE("[DONE]"));
+}
+
+static void put_object(struct chat_feed *x, struct decoder *d) {
+    struct chunk k;
+    read_chunk(d, &x->doc, &k);
+    if ((k.error || !k.choices) && chat_is_error(x->doc.doc->root)) {
+        put_error(x, d);
+    } else {
+        put_chunk(x, d, &k);
+    }
+}
+
+static int feed_json(struct chat_feed *x, struct decoder *d, const struct sse_frame *f, struct err *e) {
+    bool is_named_error = slice_eq(f->name, SLICE("error"));
+    int rc = chat_doc_parse(&x->doc, f->data, e);
+    if (rc && !is_named_error) return rc;
+    yyjson_val *root = rc ? NULL : x->doc.doc->root;
+    if (is_named_error || (yyjson_is_arr(root) && chat_is_error(root))) {
+        put_error(x, d);
+    } else if (yyjson_is_obj(root)) {
+        put_object(x, d);
+    } else {
+        x->problem = "a chunk is not a JSON object";
+    }
+    chat_flush(x, EVF_LAST_IN_FRAME);
+    chat_doc_free(&x->doc);
+    if (x->rc) return x->rc;
+    return x->problem ? err_set(e, ERR_PROTOCOL, "%s", x->problem) : 0;
+}
+
+int chat_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct event_sink *sink, struct err *e) {
+    d->n_usage_keys = 0;
+    d->is_usage_only = false;
+    if (!(f->flags & SSE_DATA) || f->data.len == 0 || d->state != DEC_OPEN) return 0;
+    struct chat_feed x;
+    x.sink = sink;
+    x.next_block = &d->next_block;
+    x.has_ev = x.is_body = false;
+    x.rc = 0;
+    x.problem = NULL;
+    if (!is_done_mark(f->data)) return feed_json(&x, d, f, e);
+    put_done(&x, d, 0);
+    chat_flush(&x, EVF_LAST_IN_FRAME);
+    return x.rc;
+}
+
+int chat_decoder_finish(struct decoder *d, const struct event_sink *sink, struct err *e) {
+    if (d->state != DEC_OPEN) return 0;
+    if (d->n_choices == 0) return err_set(e, ERR_PROTOCOL, "the stream ended before any choice");
+    if (d->n_finished < d->n_choices) return err_set(e, ERR_PROTOCOL, "the stream ended before its finish reason");
+    struct chat_feed x = {.sink = sink, .next_block = &d->next_block};
+    put_done(&x, d, EVF_SYNTH);
+    chat_flush(&x, 0);
+    return x.rc;
+}
+
+/* ---- usage that the client did not ask for ---- */
+
+/* The member whose key opens at `key`, with one comma. What was cut before ends at `cut_end`: its comma is gone. */
+static struct span member_cut(struct slice text, size_t key, size_t cut_end) {
+    size_t value = json_text_skip_space(text, json_text_value_end(text, key));
+    value = json_text_skip_space(text, value + 1);
+    size_t start = key, end = json_text_value_end(text, value), before = key;
+    while (before > cut_end && strchr(" \t\r\n", text.ptr[before - 1])) before--;
+    if (before > cut_end && text.ptr[before - 1] == ',') {
+        start = before - 1;
+    } else {
+        size_t comma = json_text_skip_space(text, end);
+        if (comma < text.len && text.ptr[comma] == ',') end = comma + 1;
+    }
+    return (struct span){(uint32_t)start, (uint32_t)(end - start)};
+}
+
+enum frame_edit chat_strip_usage(const struct decoder *d, const struct sse_frame *f, struct span *out_cuts, unsigned max_cuts,
+                                 unsigned *out_n) {
+    *out_n = 0;
+    if (d->n_usage_keys == 0) return FRAME_AS_IS;
+    if (d->is_usage_only) return FRAME_DROP;
+    size_t cut_end = 0;
+    for (unsigned i = 0; i < d->n_usage_keys && *out_n < max_cuts; i++) {
+        struct span cut = member_cut(f->data, d->usage_keys[i], cut_end);
+        out_cuts[(*out_n)++] = cut;
+        cut_end = cut.off + cut.len;
+    }
+    return FRAME_CUT;
+}
+
+/* ---- whole answers ---- */
+
+static void put_body(struct chat_feed *x, struct decoder *d) {
+    struct chunk k;
+    yyjson_val *root = x->doc.doc->root;
+    if (chat_is_error(root)) {
+        put_error(x, d);
+        return;
+    }
+    read_chunk(d, &x->doc, &k);
+    if (yyjson_arr_size(k.choices) == 0) {
+        x->problem = "an answer without choices";
+        return;
+    }
+    put_chunk(x, d, &k);
+    put_done(x, d, 0);
+}
+
+int chat_decode_response(struct slice body, const struct event_sink *sink, struct err *e) {
+    struct decoder d = {.state = DEC_OPEN};
+    struct chat_feed x = {.sink = sink, .next_block = &d.next_block, .is_body = true};
+    int rc = chat_doc_parse(&x.doc, body, e);
+    if (rc) return rc;
+    put_body(&x, &d);
+    chat_flush(&x, EVF_LAST_IN_FRAME);
+    chat_doc_free(&x.doc);
+    decoder_dispose(&d);
+    if (x.rc) return x.rc;
+    return x.problem ? err_set(e, ERR_PROTOCOL, "%s", x.problem) : 0;
+}

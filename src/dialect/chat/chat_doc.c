@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "dialect/chat/chat-private.h"
+
+#include "base/json_scan.h"
+#include "base/mem.h"
+#include "dialect/json_text.h"
+
+#define SCRATCH_BYTES 32768
+/* The parser needs about 3.7 bytes a byte of usual chunks, up to 12 of dense arrays. What does not fit goes to the heap. */
+#define SCRATCH_TEXT_BYTES 8192
+
+static _Thread_local _Alignas(16) char scratch[SCRATCH_BYTES];
+static _Thread_local bool scratch_is_taken;
+
+static void *heap_alloc(void *ctx, size_t size) {
+    (void)ctx;
+    return mem_alloc(size);
+}
+
+static void *heap_realloc(void *ctx, void *ptr, size_t old_size, size_t size) {
+    (void)ctx;
+    (void)old_size;
+    return mem_realloc(ptr, size);
+}
+
+static void heap_free(void *ctx, void *ptr) {
+    (void)ctx;
+    mem_free(ptr);
+}
+
+static const yyjson_alc heap = {heap_alloc, heap_realloc, heap_free, NULL};
+
+static int refuse(struct slice text, const yyjson_read_err *read_err, struct err *e) {
+    return err_set(e, ERR_PROTOCOL, "not JSON: %s at byte %zu of %zu", read_err->msg ? read_err->msg : "no text", read_err->pos,
+                   text.len);
+}
+
+static yyjson_doc *parse(struct slice text, const yyjson_alc *alc, yyjson_read_err *out_err) {
+    /* Without YYJSON_READ_INSITU the parser reads a copy and does not write to the text. */
+    return yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_NOFLAG, alc, out_err);
+}
+
+int chat_doc_parse(struct chat_doc *d, struct slice text, struct err *e) {
+    yyjson_read_err read_err = {0};
+    *d = (struct chat_doc){.text = text};
+    if (text.len == 0) return err_set(e, ERR_PROTOCOL, "not JSON: no text");
+    if (text.len <= SCRATCH_TEXT_BYTES && !scratch_is_taken) {
+        yyjson_alc pool;
+        yyjson_alc_pool_init(&pool, scratch, sizeof scratch);
+        d->doc = parse(text, &pool, &read_err);
+        scratch_is_taken = d->doc != NULL;
+        if (d->doc) return 0;
+        if (read_err.code != YYJSON_READ_ERROR_MEMORY_ALLOCATION) return refuse(text, &read_err, e);
+    }
+    if (!json_depth_ok(text, CHAT_MAX_DEPTH)) return err_set(e, ERR_PROTOCOL, "JSON nested deeper than %d", CHAT_MAX_DEPTH);
+    d->on_heap = true;
+    d->doc = parse(text, &heap, &read_err);
+    return d->doc ? 0 : refuse(text, &read_err, e);
+}
+
+void chat_doc_free(struct chat_doc *d) {
+    if (d->doc && d->on_heap) yyjson_doc_free(d->doc);
+    else if (d->doc) scratch_is_taken = false;
+    d->doc = NULL;
+}
+
+/* The parser's strings lie where they lie in its copy of the text. */
+static size_t text_off(const struct chat_doc *d, const yyjson_val *string) {
+    return (size_t)(string->uni.str - d->doc->str_pool);
+}
+
+struct span chat_doc_string_span(const struct chat_doc *d, const yyjson_val *string) {
+    size_t off = text_off(d, string), len = chat_str(string).len;
+    bool as_is = off + len < d->text.len && d->text.ptr[off + len] == '"' && !memchr(d->text.ptr + off, '\\', len);
+    if (!as_is) len = json_text_value_end(d->text, off - 1) - 1 - off;
+    return (struct span){(uint32_t)off, (uint32_t)len};
+}
+
+struct slice chat_doc_member_raw(const struct chat_doc *d, const yyjson_val *value) {
+    const yyjson_val *key = value - 1; /* a member's value follows its key */
+    struct span token = chat_doc_string_span(d, key);
+    size_t at = json_text_skip_space(d->text, token.off + token.len + 1);
+    at = json_text_skip_space(d->text, at + 1); /* behind the colon */
+    return slice_sub(d->text, at, json_text_value_end(d->text, at) - at);
+}

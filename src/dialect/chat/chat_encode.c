@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Events to chunks, as strict as the strictest client wants them: the role once a choice, tool indexes dense and in order, a call's
+ * id, type and name once in its first fragment, `usage` on every chunk or on none, an empty delta on the finish chunk, the usage
+ * chunk without choices, `[DONE]` last. One chunk an event, but that token probabilities wait for the next chunk of their choice. */
+#include "dialect/chat/chat-private.h"
+
+#include <stdio.h>
+
+#include "base/mem.h"
+
+#define HELD_MAX_BYTES ((size_t)16 << 20)
+#define PREFIX_MAX_BYTES ((size_t)64 << 10)
+
+struct out_choice {
+    uint16_t index, next_tool;
+    bool has_role, has_function_call;
+};
+
+struct out_tool {
+    uint32_t block;
+    uint16_t index; /* on the wire */
+};
+
+struct encoder {
+    struct buf id, model, system_fingerprint, service_tier; /* what to say where START does not */
+    int64_t created;
+    bool include_usage, is_over, has_usage;
+    struct buf prefix;   /* of every chunk, up to the choices: made once, at START */
+    struct buf logprobs; /* waiting for the next chunk of logprobs_choice */
+    uint16_t logprobs_choice;
+    struct usage usage;
+    struct buf usage_wire;
+    struct out_choice *choices;
+    struct out_tool *tools; /* open ones */
+    unsigned n_choices, n_tools;
+};
+
+static void copy_option(struct buf *to, struct slice s) {
+    buf_init(to, PREFIX_MAX_BYTES);
+    if (buf_append(to, slice_sub(s, 0, PREFIX_MAX_BYTES))) return; /* cannot be */
+}
+
+struct encoder *chat_encoder_new(const struct encoder_options *o) {
+    struct encoder *x = mem_zalloc(sizeof *x);
+    copy_option(&x->id, o->id);
+    copy_option(&x->model, o->model);
+    copy_option(&x->system_fingerprint, o->system_fingerprint);
+    copy_option(&x->service_tier, o->service_tier);
+    x->created = o->created;
+    x->include_usage = o->include_usage;
+    buf_init(&x->prefix, PREFIX_MAX_BYTES * 16);
+    buf_init(&x->logprobs, HELD_MAX_BYTES);
+    buf_init(&x->usage_wire, PREFIX_MAX_BYTES);
+    return x;
+}
+
+void chat_encoder_free(struct encoder *x) {
+    if (!x) return;
+    buf_dispose(&x->id);
+    buf_dispose(&x->model);
+    buf_dispose(&x->system_fingerprint);
+    buf_dispose(&x->service_tier);
+    buf_dispose(&x->prefix);
+    buf_dispose(&x->logprobs);
+    buf_dispose(&x->usage_wire);
+    mem_free(x->choices);
+    mem_free(x->tools);
+    mem_free(x);
+}
+
+/* ---- chunks ---- */
+
+static int make_prefix(struct encoder *x, const struct event_start *told) {
+    if (x->prefix.len > 0) return 0;
+    struct chat_writer w = chat_begin(&x->prefix);
+    struct slice id = told && told->id.len > 0 ? told->id : buf_slice(&x->id);
+    struct slice model = told && told->model.len > 0 ? told->model : buf_slice(&x->model);
+    chat_w(&w, SLICE("data: {\"id\":"));
+    chat_w_string(&w, id);
+    chat_w(&w, SLICE(",\"object\":\"chat.completion.chunk\",\"created\":"));
+    if (told && told->created >= 0) x->created = told->created;
+    chat_w_int(&w, x->created);
+    chat_w(&w, SLICE(",\"model\":"));
+    chat_w_string(&w, model);
+    chat_w_member(&w, SLICE("service_tier"), buf_slice(&x->service_tier));
+    chat_w_member(&w, SLICE("system_fingerprint"), buf_slice(&x->system_fingerprint));
+    chat_w(&w, SLICE(",\"choices\":["));
+    return chat_end(&w);
+}
+
+static void begin_chunk(struct encoder *x, struct chat_writer *w, uint16_t choice) {
+    chat_w(w, buf_slice(&x->prefix));
+    chat_w(w, SLICE("{\"index\":"));
+    chat_w_int(w, choice);
+    chat_w(w, SLICE(",\"delta\":{"));
+}
+
+static void w_logprobs(struct encoder *x, struct chat_writer *w, uint16_t choice) {
+    if (x->logprobs.len == 0 || x->logprobs_choice != choice) {
+        chat_w(w, SLICE("},\"logprobs\":null,\"finish_reason\":"));
+        return;
+    }
+    chat_w(w, SLICE("},\"logprobs\":"));
+    chat_w(w, buf_slice(&x->logprobs));
+    chat_w(w, SLICE(",\"finish_reason\":"));
+    buf_reset(&x->logprobs);
+}
+
+static void end_chunk(struct encoder *x, struct chat_writer *w, uint16_t choice, struct slice finish_reason) {
+    w_logprobs(x, w, choice);
+    if (finish_reason.len > 0) {
+        chat_w_string(w, finish_reason);
+    } else {
+        chat_w(w, SLICE("null"));
+    }
+    chat_w(w, x->include_usage ? SLICE("}],\"usage\":null}\n\n") : SLICE("}]}\n\n"));
+}
+
+/* The choice's state; its role chunk when it is new. */
+static struct out_choice *open_choice(struct encoder *x, struct chat_writer *w, uint16_t index) {
+    for (unsigned i = 0; i < x->n_choices; i++) {
+        if (x->choices[i].index == index) return &x->choices[i];
+    }
+    x->choices = mem_realloc(x->choices, (x->n_choices + 1) * sizeof *x->choices);
+    struct out_choice *c = &x->choices[x->n_choices++];
+    *c = (struct out_choice){.index = index};
+    chat_w(w, buf_slice(&x->prefix));
+    chat_w(w, SLICE("{\"index\":"));
+    chat_w_int(w, index);
+    chat_w(w, SLICE(",\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":null"));
+    chat_w(w, x->include_usage ? SLICE("}],\"usage\":null}\n\n") : SLICE("}]}\n\n"));
+    return c;
+}
+
+/* ---- tool calls ---- */
+
+static void begin_tool(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+    struct out_choice *c = open_choice(x, w, ev->choice);
+    const struct event_tool *t = &ev->u.tool;
+    char made[48];
+    struct slice id = t->id;
+    if (c->next_tool == CHAT_MAX_TOOLS) {
+        w->rc = -ERR_LIMIT;
+        return;
+    }
+    if (id.len == 0) {
+        int n = snprintf(made, sizeof made, CHAT_TOOL_ID_FORMAT, (unsigned long long)x->created, ev->block);
+        id = slice_make(made, (size_t)n);
+    }
+    x->tools = mem_realloc(x->tools, (x->n_tools + 1) * sizeof *x->tools);
+    x->tools[x->n_tools++] = (struct out_tool){ev->block, c->next_tool};
+    begin_chunk(x, w, ev->choice);
+    chat_w(w, SLICE("\"tool_calls\":[{\"index\":"));
+    chat_w_int(w, c->next_tool++);
+    chat_w_member(w, SLICE("id"), id);
+    bool is_custom = ev->block_kind == BLOCK_CUSTOM_TOOL_CALL;
+    chat_w(w, is_custom ? SLICE(",\"type\":\"custom\",\"custom\":{\"name\":") : SLICE(",\"type\":\"function\",\"function\":{\"name\":"));
+    chat_w_string(w, t->name);
+    chat_w(w, is_custom ? SLICE(",\"input\":\"\"}}]") : SLICE(",\"arguments\":\"\"}}]"));
+    end_chunk(x, w, ev->choice, SLICE(""));
+}
+
+static void w_tool_delta(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+    for (unsigned i = x->n_tools; i > 0; i--) {
+        if (x->tools[i - 1].block != ev->block) continue;
+        chat_w(w, SLICE("\"tool_calls\":[{\"index\":"));
+        chat_w_int(w, x->tools[i - 1].index);
+        chat_w(w, ev->block_kind == BLOCK_CUSTOM_TOOL_CALL ? SLICE(",\"custom\":{\"input\":\"") : SLICE(",\"function\":{\"arguments\":\""));
+        chat_w_escaped(w, ev->text);
+        chat_w(w, SLICE("\"}}]"));
+        return;
+    }
+    w->rc = -ERR_PROTOCOL; /* a delta of a block that never began */
+}
+
+static void end_tool(struct encoder *x, uint32_t block) {
+    for (unsigned i = 0; i < x->n_tools; i++) {
+        if (x->tools[i].block == block) x->tools[i] = x->tools[--x->n_tools];
+    }
+}
+
+/* ---- one function an event ---- */
+
+static void on_begin(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+    switch (ev->block_kind) {
+    case BLOCK_TOOL_CALL:
+    case BLOCK_CUSTOM_TOOL_CALL: begin_tool(x, w, ev); break;
+    case BLOCK_FUNCTION_CALL:
+        open_choice(x, w, ev->choice)->has_function_call = true;
+        begin_chunk(x, w, ev->choice);
+        chat_w(w, SLICE("\"function_call\":{\"name\":"));
+        chat_w_string(w, ev->u.tool.name);
+        chat_w(w, SLICE(",\"arguments\":\"\"}"));
+        end_chunk(x, w, ev->choice, SLICE(""));
+        break;
+    case BLOCK_AUDIO:
+        open_choice(x, w, ev->choice);
+        begin_chunk(x, w, ev->choice);
+        chat_w(w, SLICE("\"audio\":{\"id\":"));
+        chat_w_string(w, ev->u.tool.id);
+        chat_w(w, SLICE("}"));
+        end_chunk(x, w, ev->choice, SLICE(""));
+        break;
+    default: open_choice(x, w, ev->choice); break;
+    }
+}
+
+/* What goes around the text, for the kinds that are one string. */
+static struct slice text_open(enum block_kind kind) {
+    switch (kind) {
+    case BLOCK_TEXT: return SLICE("\"content\":\"");
+    case BLOCK_REASONING: return SLICE("\"reasoning_content\":\"");
+    case BLOCK_REFUSAL: return SLICE("\"refusal\":\"");
+    case BLOCK_FUNCTION_CALL: return SLICE("\"function_call\":{\"arguments\":\"");
+    case BLOCK_AUDIO: return SLICE("\"audio\":{\"transcript\":\"");
+    default: return SLICE_NULL;
+    }
+}
+
+static void on_delta(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+    bool is_tool = ev->block_kind == BLOCK_TOOL_CALL || ev->block_kind == BLOCK_CUSTOM_TOOL_CALL;
+    struct slice open = text_open(ev->block_kind);
+    if (ev->flags & EVF_RECAP || (!is_tool && open.len == 0)) return;
+    open_choice(x, w, ev->choice);
+    begin_chunk(x, w, ev->choice);
+    if (is_tool) {
+        w_tool_delta(x, w, ev);
+    } else {
+        bool is_nested = ev->block_kind == BLOCK_FUNCTION_CALL || ev->block_kind == BLOCK_AUDIO;
+        chat_w(w, open);
+        chat_w_escaped(w, ev->text);
+        chat_w(w, is_nested ? SLICE("\"}") : SLICE("\""));
+    }
+    end_chunk(x, w, ev->choice, SLICE(""));
+}
+
+static void on_signature(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+    open_choice(x, w, ev->choice);
+    begin_chunk(x, w, ev->choice);
+    chat_w(w, ev->block_kind == BLOCK_REDACTED ? SLICE("\"reasoning_details\":[{\"type\":\"reasoning.encrypted\",\"data\":")
+                                               : SLICE("\"reasoning_details\":[{\"type\":\"reasoning.text\",\"signature\":"));
+    chat_w_string(w, ev->text);
+    chat_w(w, SLICE("}]"));
+    end_chunk(x, w, ev->choice, SLICE(""));
+}
+
+static void flush_logprobs(struct encoder *x, struct chat_writer *w) {
+    if (x->logprobs.len == 0) return;
+    begin_chunk(x, w, x->logprobs_choice);
+    end_chunk(x, w, x->logprobs_choice, SLICE(""));
+}
+
+static void on_logprobs(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+    bool is_refusal = ev->block_kind == BLOCK_REFUSAL;
+    open_choice(x, w, ev->choice);
+    flush_logprobs(x, w);
+    struct chat_writer held = chat_begin(&x->logprobs);
+    chat_w(&held, is_refusal ? SLICE("{\"content\":null,\"refusal\":") : SLICE("{\"content\":"));
+    chat_w_raw(&held, ev->raw_json);
+    chat_w(&held, is_refusal ? SLICE("}") : SLICE(",\"refusal\":null}"));
+    x->logprobs_choice = ev->choice;
+    if (chat_end(&held)) w->rc = held.rc;
+}
+
+static void on_annotation(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+    open_choice(x, w, ev->choice);
+    begin_chunk(x, w, ev->choice);
+    chat_w(w, SLICE("\"annotations\":["));
+    chat_w_raw(w, ev->raw_json);
+    chat_w(w, SLICE("]"));
+    end_chunk(x, w, ev->choice, SLICE(""));
+}
+
+static void on_opaque(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+    if (ev->block_kind != BLOCK_AUDIO || ev->raw_json.len == 0) return; /* not in chat's words */
+    open_choice(x, w, ev->choice);
+    begin_chunk(x, w, ev->choice);
+    chat_w(w, ev->raw_json.ptr[0] == '"' ? SLICE("\"audio\":{\"data\":") : SLICE("\"audio\":{\"expires_at\":"));
+    chat_w_raw(w, ev->raw_json);
+    chat_w(w, SLICE("}"));
+    end_chunk(x, w, ev->choice, SLICE(""));
+}
+
+static void on_error(struct encoder *x, struct chat_writer *w, const struct api_error *er) {
+    if (w->rc == 0) w->rc = chat_encode_error_event(er, w->out);
+    x->is_over = true;
+}
+
+static void on_finish(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+    if (ev->u.finish.reason == STOP_ERROR) {
+        struct api_error er = {.status = 502, .message = SLICE("the upstream ended the answer with an error"),
+                               .type = SLICE("server_error"), .code = SLICE("upstream_error")};
+        on_error(x, w, &er);
+        return;
+    }
+    bool has_function_call = open_choice(x, w, ev->choice)->has_function_call;
+    begin_chunk(x, w, ev->choice);
+    end_chunk(x, w, ev->choice, chat_finish_word(&ev->u.finish, has_function_call));
+}
+
+static void on_usage(struct encoder *x, const struct event *ev) {
+    if (!x->include_usage) return;
+    x->usage = ev->u.usage;
+    x->has_usage = true;
+    buf_reset(&x->usage_wire);
+    if (buf_append(&x->usage_wire, ev->u.usage.wire)) buf_reset(&x->usage_wire); /* absurdly large: the counters will do */
+    x->usage.wire = SLICE_NULL;
+}
+
+static void on_end(struct encoder *x, struct chat_writer *w) {
+    flush_logprobs(x, w);
+    if (x->has_usage) {
+        x->usage.wire = buf_slice(&x->usage_wire);
+        chat_w(w, buf_slice(&x->prefix));
+        chat_w(w, SLICE("],\"usage\":"));
+        chat_w_usage(w, &x->usage);
+        chat_w(w, SLICE("}\n\n"));
+    }
+    chat_w(w, SLICE("data: [DONE]\n\n"));
+    x->is_over = true;
+}
+
+static void write_event(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+    switch (ev->kind) {
+    case EV_START: open_choice(x, w, ev->choice); break;
+    case EV_BLOCK_BEGIN: on_begin(x, w, ev); break;
+    case EV_DELTA: on_delta(x, w, ev); break;
+    case EV_SIGNATURE: on_signature(x, w, ev); break;
+    case EV_LOGPROBS: on_logprobs(x, w, ev); break;
+    case EV_ANNOTATION: on_annotation(x, w, ev); break;
+    case EV_BLOCK_END: end_tool(x, ev->block); break;
+    case EV_FINISH: on_finish(x, w, ev); break;
+    case EV_USAGE: on_usage(x, ev); break;
+    case EV_ERROR: on_error(x, w, &ev->u.error); break;
+    case EV_PING: chat_w(w, SSE_HEARTBEAT); break;
+    case EV_OPAQUE: on_opaque(x, w, ev); break;
+    case EV_END: on_end(x, w); break;
+    case EV_KIND_COUNT: break;
+    }
+}
+
+int chat_encoder_event(struct encoder *x, const struct event *ev, struct buf *out) {
+    if (x->is_over) return 0;
+    struct chat_writer w = chat_begin(out);
+    if (x->prefix.len == 0 && ev->kind != EV_PING) w.rc = make_prefix(x, ev->kind == EV_START ? &ev->u.start : NULL);
+    if (w.rc == 0) write_event(x, &w, ev);
+    return chat_end(&w);
+}
