@@ -1,0 +1,501 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The life of one request: begin, the events of both legs, and its ends. See relay.h for the walk-through. */
+#include "gateway/relay.h"
+
+#include <stdio.h>
+
+/* How long the upstream may take to finish its framing after the end mark, so that its connection can be reused. */
+#define TAIL_NS (1 * NS_PER_S)
+/* A worker's batch buffer is given back when one answer made it larger than this. */
+#define OUT_KEEP_BYTES ((size_t)256 << 10)
+#define FREE_RELAYS 256
+
+/* ---- memory ---- */
+
+static struct relay *relay_new(struct worker *w, struct http_exchange *ex) {
+    struct relay *r = w->free_relays;
+    if (r) {
+        w->free_relays = r->next;
+        w->n_free_relays--;
+    } else {
+        r = mem_alloc(sizeof *r);
+    }
+    memset(r, 0, sizeof *r);
+    r->worker = w;
+    r->ex = ex;
+    r->end = -1;
+    r->usage = USAGE_NONE;
+    r->start_ns = ex->start_ns;
+    r->ready_ns = ex->ready_ns;
+    buf_init(&r->held, w->gateway->config->limits.response_bytes + LOOP_READ_BYTES);
+    r->next = w->relays;
+    if (r->next)
+        r->next->prev = r;
+    w->relays = r;
+    ex->app = r;
+    meter_add(&w->meter->requests_open, 1);
+    return r;
+}
+
+static void relay_free(struct relay *r) {
+    struct worker *w = r->worker;
+    relay_record(r);
+    timer_stop(&r->timer);
+    if (r->decoder) {
+        sse_parser_dispose(&r->parser);
+        dialect_chat.decoder_free(r->decoder);
+    }
+    buf_dispose(&r->held);
+    if (r->prev)
+        r->prev->next = r->next;
+    else
+        w->relays = r->next;
+    if (r->next)
+        r->next->prev = r->prev;
+    meter_sub(&w->meter->requests_open, 1);
+    atomic_store_explicit(&w->slab_bytes, slab_in_use_bytes(loop_slab(w->loop)), memory_order_relaxed);
+    if (r->admitted) {
+        atomic_fetch_sub(&w->gateway->streams, 1);
+        if (r->stream)
+            meter_sub(&w->meter->streams_open, 1);
+    }
+    if (w->n_free_relays < FREE_RELAYS) {
+        r->next = w->free_relays;
+        w->free_relays = r;
+        w->n_free_relays++;
+    } else {
+        mem_free(r);
+    }
+}
+
+static void hold(struct relay *r) {
+    r->busy++;
+}
+
+static void release(struct relay *r) {
+    if (--r->busy == 0 && !r->ex && !r->call)
+        relay_free(r);
+}
+
+/* ---- ends ---- */
+
+void relay_set_end(struct relay *r, enum end_reason end) {
+    if (r->end < 0)
+        r->end = (int8_t)end;
+}
+
+void relay_stop_call(struct relay *r) {
+    http_call_cancel(&r->call);
+}
+
+static void respond(struct relay *r, unsigned status, struct slice body, unsigned retry_after_s, bool no_retry) {
+    struct out_headers h;
+    char text[16];
+    relay_answer_headers(r, &h);
+    out_headers_add(&h, SLICE("content-type"), SLICE("application/json"));
+    if (retry_after_s) {
+        snprintf(text, sizeof text, "%u", retry_after_s);
+        out_headers_add(&h, SLICE("retry-after"), slice_cstr(text));
+    }
+    if (no_retry)
+        out_headers_add(&h, SLICE("x-should-retry"), SLICE("false"));
+    r->status = status;
+    r->commit = COMMIT_END;
+    relay_record(r);
+    http_respond(r->ex, &(struct http_response){status, h.items, h.count}, body);
+}
+
+static void refuse(struct relay *r, enum fault_id id, const char *code, const char *param, const char *message) {
+    const struct fault *f = fault_get(id);
+    struct buf body;
+    buf_init(&body, 8192);
+    if (fault_body(id, code, param, message, &body) < 0)
+        buf_reset(&body);
+    relay_set_end(r, f->end);
+    respond(r, f->status, buf_slice(&body), f->retry_after_s, f->no_retry);
+    buf_dispose(&body);
+}
+
+void relay_fail(struct relay *r, enum fault_id id, const char *message) {
+    struct worker *w = r->worker;
+    r->state = AT_FAILED;
+    relay_set_end(r, fault_get(id)->end);
+    relay_stop_call(r);
+    timer_stop(&r->timer);
+    if (!r->ex)
+        return;
+    if (r->commit == COMMIT_NONE) {
+        buf_reset(&w->out);
+        refuse(r, id, NULL, NULL, message);
+    } else if (!r->stream || r->in_piece || fault_event(id, message, &w->out) < 0) {
+        r->commit = COMMIT_ABORTED;
+        buf_reset(&w->out);
+        http_abort(r->ex);
+    } else {
+        relay_end_client(r);
+    }
+}
+
+/* A whole answer's end: the body in one write with its head. */
+void relay_respond(struct relay *r, unsigned status, struct slice body) {
+    respond(r, status, body, 0, false);
+}
+
+void relay_flush(struct relay *r) {
+    struct worker *w = r->worker;
+    if (w->out.len == 0)
+        return;
+    if (r->ex) {
+        struct slice piece = buf_slice(&w->out);
+        r->last_out_ns = loop_now_ns(w->loop);
+        if (http_write(r->ex, &piece, 1) == 0 && r->call && !r->paused) {
+            r->paused = true;
+            http_call_pause(r->call);
+            meter_add(&w->meter->providers[r->upstream->index].stalls, 1);
+        }
+    }
+    if (w->out.cap > OUT_KEEP_BYTES)
+        buf_dispose(&w->out);
+    else
+        buf_reset(&w->out);
+}
+
+/* The last frames, and the last chunk, in one write. Recorded before, so that a client that has the end finds it counted. */
+void relay_end_client(struct relay *r) {
+    if (!r->ex)
+        return;
+    struct http_exchange *ex = r->ex;
+    r->commit = COMMIT_END;
+    http_cork(ex);
+    relay_flush(r);
+    if (r->ex) {
+        if (http_queued_bytes(ex) < OUT_KEEP_BYTES)
+            relay_record(r);
+        http_end(ex);
+    }
+}
+
+/* The answer is complete for the client; the upstream may still owe its last chunk. */
+void relay_complete(struct relay *r, enum end_reason end) {
+    relay_set_end(r, end);
+    relay_end_client(r);
+    if (r->call) {
+        r->state = AT_TAIL;
+        if (r->paused)
+            http_call_resume(r->call);
+        r->paused = false;
+        relay_arm(r, loop_now_ns(r->worker->loop) + TAIL_NS);
+    } else {
+        r->state = AT_DONE;
+        timer_stop(&r->timer);
+    }
+}
+
+/* ---- the timer: what it means depends on the state ---- */
+
+static void on_timer_stream(struct relay *r, int64_t now_ns) {
+    const struct config *c = r->worker->gateway->config;
+    if (r->saw_finish && !r->paused && now_ns - r->last_out_ns >= FINISH_GRACE_NS) {
+        relay_stop_call(r);
+        relay_stream_end(r);
+        return;
+    }
+    bool is_held = r->commit == COMMIT_NONE;
+    int64_t interval_ns = is_held ? c->timeouts.hold_ns : c->timeouts.heartbeat_ns;
+    int64_t since_ns = is_held ? r->ready_ns : r->last_out_ns;
+    if (interval_ns && now_ns - since_ns >= interval_ns) {
+        if (relay_heartbeat(r))
+            relay_flush(r);
+        since_ns = now_ns;
+        interval_ns = c->timeouts.heartbeat_ns;
+    }
+    if (r->saw_finish && (!interval_ns || interval_ns > FINISH_GRACE_NS))
+        interval_ns = FINISH_GRACE_NS;
+    if (interval_ns && r->ex)
+        relay_arm(r, since_ns + interval_ns);
+}
+
+static void on_timer(struct timer *t, void *self) {
+    (void)t;
+    struct relay *r = self;
+    hold(r);
+    switch ((enum attempt_state)r->state) {
+    case AT_HEAD:
+    case AT_FIRST:
+    case AT_STREAM:
+        on_timer_stream(r, loop_now_ns(r->worker->loop));
+        break;
+    case AT_TAIL:
+        r->state = AT_DONE;
+        relay_stop_call(r);
+        break;
+    case AT_DRAIN:
+        r->state = AT_CANCELLED;
+        relay_stop_call(r);
+        break;
+    case AT_PICK:
+    case AT_WHOLE:
+    case AT_PASS:
+    case AT_DONE:
+    case AT_FAILED:
+    case AT_CANCELLED:
+        break;
+    }
+    release(r);
+}
+
+void relay_arm(struct relay *r, int64_t deadline_ns) {
+    loop_timer_start(r->worker->loop, &r->timer, deadline_ns, on_timer, r);
+}
+
+/* ---- the client's leg ---- */
+
+void relay_on_writable(struct relay *r) {
+    hold(r);
+    if (r->paused && r->call) {
+        r->paused = false;
+        http_call_resume(r->call);
+    }
+    release(r);
+}
+
+void relay_on_done(struct relay *r) {
+    hold(r);
+    r->ex = NULL;
+    relay_record(r);
+    release(r);
+}
+
+static void begin_drain(struct relay *r) {
+    r->state = AT_DRAIN;
+    if (r->paused)
+        http_call_resume(r->call);
+    r->paused = false;
+    relay_arm(r, loop_now_ns(r->worker->loop) + r->upstream->config->drain_time_ns);
+}
+
+void relay_on_cancel(struct relay *r) {
+    hold(r);
+    r->ex = NULL;
+    bool may_drain = r->call && (r->state == AT_FIRST || r->state == AT_STREAM) &&
+                     r->upstream->config->on_client_gone == CLIENT_GONE_DRAIN;
+    if (r->state != AT_TAIL)
+        relay_set_end(r, END_CLIENT_GONE);
+    if (may_drain) {
+        begin_drain(r);
+    } else if (r->state != AT_TAIL) {
+        r->state = AT_CANCELLED;
+        timer_stop(&r->timer);
+        relay_stop_call(r);
+        relay_record(r);
+    }
+    release(r);
+}
+
+void relay_cut(struct relay *r) {
+    hold(r);
+    if (r->ex && r->commit != COMMIT_END) {
+        atomic_fetch_add(&r->worker->gateway->cut_streams, 1);
+        relay_fail(r, FAULT_DRAINING, "The gateway is shutting down and cannot wait for the rest of this answer.");
+    } else {
+        relay_stop_call(r);
+    }
+    release(r);
+}
+
+/* ---- the upstream's leg ---- */
+
+static bool is_json(const struct http_headers *h) {
+    struct slice type = http_headers_get(h, SLICE("content-type"));
+    return slice_eq_nocase(slice_sub(type, 0, 16), SLICE("application/json"));
+}
+
+static void on_head(void *self, const struct http_answer *a) {
+    struct relay *r = self;
+    hold(r);
+    r->upstream_status = a->status;
+    r->answer_length = a->was_encoded ? -1 : a->content_length;
+    bool is_ok = a->status >= 200 && a->status < 300;
+    if (r->ex)
+        relay_keep_headers(r, &a->headers);
+    if (a->status >= 300 && a->status < 400) {
+        char message[160];
+        snprintf(message, sizeof message, "Provider '%s' answered with a redirect (%u), which is not followed. Check its base_url.",
+                 r->upstream->config->name, a->status);
+        relay_fail(r, FAULT_UPSTREAM_PROTOCOL, message);
+    } else if (r->stream && is_ok && !is_json(&a->headers)) {
+        r->state = AT_FIRST;
+        relay_stream_open(r);
+    } else {
+        r->state = AT_WHOLE;
+    }
+    release(r);
+}
+
+static void on_body(void *self, struct slice bytes) {
+    struct relay *r = self;
+    hold(r);
+    switch ((enum attempt_state)r->state) {
+    case AT_FIRST:
+    case AT_STREAM:
+    case AT_DRAIN:
+        relay_stream_bytes(r, bytes);
+        break;
+    case AT_WHOLE:
+    case AT_PASS:
+        relay_whole_bytes(r, bytes);
+        break;
+    case AT_PICK:
+    case AT_HEAD:
+    case AT_TAIL:
+    case AT_DONE:
+    case AT_FAILED:
+    case AT_CANCELLED:
+        break;
+    }
+    release(r);
+}
+
+static void on_batch_end(void *self) {
+    struct relay *r = self;
+    hold(r);
+    if (r->state == AT_WHOLE)
+        relay_whole_batch_end(r);
+    else
+        relay_flush(r);
+    release(r);
+}
+
+static void on_end(void *self) {
+    struct relay *r = self;
+    hold(r);
+    r->call = NULL;
+    switch ((enum attempt_state)r->state) {
+    case AT_FIRST:
+    case AT_STREAM:
+        relay_stream_end(r);
+        break;
+    case AT_WHOLE:
+    case AT_PASS:
+        relay_whole_end(r);
+        break;
+    case AT_TAIL:
+    case AT_DRAIN:
+        r->state = AT_DONE;
+        timer_stop(&r->timer);
+        break;
+    case AT_PICK:
+    case AT_HEAD:
+    case AT_DONE:
+    case AT_FAILED:
+    case AT_CANCELLED:
+        break;
+    }
+    release(r);
+}
+
+static void on_fail(void *self, const struct err *e, bool any_answer_byte) {
+    struct relay *r = self;
+    hold(r);
+    r->call = NULL;
+    if (r->state == AT_TAIL || r->state == AT_DRAIN) {
+        r->state = AT_DONE;
+        timer_stop(&r->timer);
+    } else {
+        char message[ERR_TEXT_BYTES + 80];
+        snprintf(message, sizeof message, "Provider '%s' failed: %s", r->upstream->config->name, e->text);
+        relay_fail(r, fault_of_call(e, any_answer_byte), message);
+    }
+    release(r);
+}
+
+const struct http_call_callbacks relay_call_callbacks = {
+    .on_head = on_head, .on_body = on_body, .on_batch_end = on_batch_end, .on_end = on_end, .on_fail = on_fail};
+
+/* ---- begin ---- */
+
+static bool is_request_id(struct slice s) {
+    if (s.len == 0 || s.len >= REQUEST_ID_BYTES)
+        return false;
+    for (size_t i = 0; i < s.len; i++) {
+        char c = s.ptr[i];
+        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
+                  c == '.' || c == ':';
+        if (!ok)
+            return false;
+    }
+    return true;
+}
+
+static void set_request_id(struct relay *r) {
+    struct slice given = http_headers_get(&r->ex->headers, SLICE("x-request-id"));
+    if (is_request_id(given)) {
+        memcpy(r->request_id, given.ptr, given.len);
+        return;
+    }
+    memcpy(r->request_id, "req_", 4);
+    rng_base62(loop_rng(r->worker->loop), r->request_id + 4, 22);
+}
+
+static bool admit(struct relay *r) {
+    struct gateway *g = r->worker->gateway;
+    uint64_t max = g->config->limits.max_streams;
+    uint64_t before = atomic_fetch_add(&g->streams, 1);
+    if (max && before >= max) {
+        atomic_fetch_sub(&g->streams, 1);
+        refuse(r, FAULT_OVERLOAD, NULL, NULL, "Too many requests are in flight (limits.max_streams). Try again.");
+        return false;
+    }
+    r->admitted = true;
+    if (r->stream)
+        meter_add(&r->worker->meter->streams_open, 1);
+    return true;
+}
+
+static void refuse_model(struct relay *r, struct slice model) {
+    char message[300];
+    snprintf(message, sizeof message,
+             "The model `%.*s` does not exist or no provider is configured for it. GET /v1/models lists what is served.",
+             SLICE_FMT(slice_sub(model, 0, 128)));
+    refuse(r, FAULT_MODEL_NOT_FOUND, NULL, "model", message);
+}
+
+static void start(struct relay *r) {
+    struct worker *w = r->worker;
+    const struct config *c = w->gateway->config;
+    struct envelope env;
+    struct request_fault fault = {0};
+    if (dialect_chat.peek_request(bytes_slice(r->ex->body), r->ex->arena, &env, &fault) < 0) {
+        refuse(r, FAULT_BAD_REQUEST, fault.code, fault.param, fault.message);
+        return;
+    }
+    memcpy(r->model, env.model.ptr, env.model.len < MODEL_BYTES ? env.model.len : MODEL_BYTES - 1);
+    r->stream = env.stream;
+    const struct config_model *m = config_route(c, env.model);
+    if (!m) {
+        refuse_model(r, env.model);
+        return;
+    }
+    const struct config_target *t = &m->targets[0];
+    r->upstream = &w->gateway->upstreams[t->provider];
+    if (!admit(r))
+        return;
+    r->include_usage = env.include_usage;
+    r->strip_usage = r->stream && !env.include_usage && r->upstream->config->metering == METERING_INJECT;
+    struct err e = {0};
+    if (relay_send(r, &env, t->model, &e) < 0) {
+        relay_fail(r, FAULT_INTERNAL, e.text);
+        return;
+    }
+    r->state = AT_HEAD;
+    if (r->stream && c->timeouts.hold_ns)
+        relay_arm(r, r->ready_ns + c->timeouts.hold_ns);
+}
+
+void relay_begin(struct worker *w, struct http_exchange *ex) {
+    struct relay *r = relay_new(w, ex);
+    hold(r);
+    set_request_id(r);
+    start(r);
+    release(r);
+}

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The stream: upstream's bytes → frames → meter and edits → the worker's batch. Per frame: no copy but the one into the batch, no allocation. */
+#include <stdio.h>
+
+#include "gateway/relay.h"
+
+/* Comments that may wait for the first event; a provider that sends more keep-alives than this before its first event gets its status committed. */
+#define HELD_COMMENT_BYTES 4096
+#define MAX_CUTS 4
+
+static struct meter_provider *counters(struct relay *r) {
+    return &r->worker->meter->providers[r->upstream->index];
+}
+
+int relay_stream_open(struct relay *r) {
+    const struct config *c = r->worker->gateway->config;
+    /* A frame that must be edited has to be whole. */
+    struct sse_options o = {.max_event_bytes = c->limits.event_bytes,
+                            .cut_through_bytes = r->strip_usage ? 0 : c->limits.cut_through_bytes};
+    sse_parser_init(&r->parser, &o);
+    r->decoder = dialect_chat.decoder_new();
+    return 0;
+}
+
+/* ---- meter ---- */
+
+static void on_content(struct relay *r) {
+    int64_t now_ns = loop_now_ns(r->worker->loop);
+    struct meter_provider *p = counters(r);
+    if (r->first_content_ns == 0) {
+        r->first_content_ns = now_ns;
+        hist_record(&p->ttft_ns, now_ns - r->ready_ns);
+    } else {
+        hist_record(&p->itl_ns, now_ns - r->last_content_ns);
+    }
+    r->last_content_ns = now_ns;
+    r->content_frames++;
+}
+
+struct frame_facts {
+    struct relay *relay;
+    bool content, error;
+    unsigned error_status;
+    char message[ERR_TEXT_BYTES];
+};
+
+static int on_event(void *self, const struct event *ev) {
+    struct frame_facts *facts = self;
+    struct relay *r = facts->relay;
+    if ((ev->flags & (EVF_CONTENT | EVF_RECAP)) == EVF_CONTENT)
+        facts->content = true;
+    switch (ev->kind) {
+    case EV_USAGE:
+        r->usage = ev->u.usage;
+        r->usage.wire = SLICE_NULL;
+        r->has_usage = true;
+        break;
+    case EV_FINISH:
+        r->saw_finish = true;
+        break;
+    case EV_END:
+        r->saw_end = true;
+        break;
+    case EV_ERROR:
+        facts->error = true;
+        facts->error_status = ev->u.error.status;
+        snprintf(facts->message, sizeof facts->message, "%.*s", SLICE_FMT(slice_sub(ev->u.error.message, 0, 200)));
+        break;
+    case EV_START: case EV_BLOCK_BEGIN: case EV_DELTA: case EV_SIGNATURE: case EV_LOGPROBS: case EV_ANNOTATION:
+    case EV_BLOCK_END: case EV_PING: case EV_OPAQUE: case EV_KIND_COUNT:
+        break;
+    }
+    return 0;
+}
+
+/* ---- commit ---- */
+
+void relay_commit_status(struct relay *r) {
+    struct out_headers h;
+    relay_answer_headers(r, &h);
+    out_headers_add(&h, SLICE("content-type"), SLICE("text/event-stream; charset=utf-8"));
+    out_headers_add(&h, SLICE("cache-control"), SLICE("no-cache, no-transform"));
+    out_headers_add(&h, SLICE("x-accel-buffering"), SLICE("no"));
+    r->commit = COMMIT_STATUS;
+    r->status = 200;
+    r->last_out_ns = loop_now_ns(r->worker->loop);
+    http_start(r->ex, &(struct http_response){200, h.items, h.count}, -1);
+}
+
+bool relay_heartbeat(struct relay *r) {
+    if (!r->ex || r->paused || r->in_piece || http_queued_bytes(r->ex))
+        return false;
+    if (r->commit == COMMIT_NONE)
+        relay_commit_status(r);
+    struct slice held = buf_slice(&r->held);
+    if (buf_append(&r->worker->out, held) < 0 || buf_append(&r->worker->out, SSE_HEARTBEAT) < 0)
+        return false;
+    buf_reset(&r->held);
+    return true;
+}
+
+/* From the first event on the request is not needed any more: a long stream should not hold its prompt. */
+static int commit_first_event(struct relay *r) {
+    if (r->commit == COMMIT_NONE)
+        relay_commit_status(r);
+    r->upstream_headers = NULL;
+    http_exchange_drop_request(r->ex);
+    int rc = buf_append(&r->worker->out, buf_slice(&r->held));
+    buf_dispose(&r->held);
+    r->state = AT_STREAM;
+    const struct config *c = r->worker->gateway->config;
+    if (c->timeouts.heartbeat_ns)
+        relay_arm(r, loop_now_ns(r->worker->loop) + c->timeouts.heartbeat_ns);
+    return rc;
+}
+
+/* ---- frames ---- */
+
+/* Deletes spans of data and writes the frame anew around it: only data's bytes are changed when the frame is otherwise fit to pass. */
+static int append_cut(struct relay *r, const struct sse_frame *f, const struct span *cuts, unsigned n, bool in_place) {
+    struct buf *out = &r->worker->out, *edit = &r->worker->edit;
+    struct buf *to = in_place ? out : edit;
+    size_t from = 0, base = in_place ? f->data_off : 0;
+    struct slice whole = in_place ? f->raw : f->data;
+    buf_reset(edit);
+    for (unsigned i = 0; i < n; i++) {
+        size_t at = base + cuts[i].off;
+        if (buf_append(to, slice_sub(whole, from, at - from)) < 0)
+            return -ERR_LIMIT;
+        from = at + cuts[i].len;
+    }
+    if (buf_append(to, slice_from(whole, from)) < 0)
+        return -ERR_LIMIT;
+    if (in_place)
+        return 0;
+    struct sse_frame edited = *f;
+    edited.data = buf_slice(edit);
+    return sse_write_repaired(out, &edited);
+}
+
+static int append_frame(struct relay *r, const struct sse_frame *f, enum sse_verdict verdict) {
+    struct span cuts[MAX_CUTS];
+    unsigned n_cuts = 0;
+    enum frame_edit edit = FRAME_AS_IS;
+    if (r->strip_usage)
+        edit = dialect_chat.strip_usage(r->decoder, f, cuts, MAX_CUTS, &n_cuts);
+    if (edit == FRAME_DROP)
+        return 0;
+    if (verdict == SSE_REPAIR)
+        meter_add(&counters(r)->frames_repaired, 1);
+    if (edit == FRAME_CUT)
+        return append_cut(r, f, cuts, n_cuts, verdict == SSE_PASS && !(f->flags & SSE_MULTILINE));
+    if (verdict == SSE_REPAIR)
+        return sse_write_repaired(&r->worker->out, f);
+    return buf_append(&r->worker->out, f->raw);
+}
+
+static int on_comment(struct relay *r, const struct sse_frame *f) {
+    if (!r->ex || r->saw_end)
+        return 0;
+    if (r->commit != COMMIT_NONE)
+        return buf_append(&r->worker->out, f->raw);
+    if (r->held.len + f->raw.len <= HELD_COMMENT_BYTES)
+        return buf_append(&r->held, f->raw);
+    relay_commit_status(r);
+    int rc = buf_append(&r->worker->out, buf_slice(&r->held));
+    buf_reset(&r->held);
+    return rc ? rc : buf_append(&r->worker->out, f->raw);
+}
+
+static int on_piece(struct relay *r, const struct sse_frame *f) {
+    if (!r->in_piece) {
+        meter_add(&counters(r)->frames_cut_through, 1);
+        on_content(r);
+    }
+    r->in_piece = !(f->flags & SSE_PIECE_LAST);
+    if (!r->ex)
+        return 0;
+    if (r->state == AT_FIRST && commit_first_event(r) < 0)
+        return -ERR_LIMIT;
+    return buf_append(&r->worker->out, f->raw);
+}
+
+/* An error as the very first event still gets its HTTP status; -ERR_CLOSED stops the parser. */
+static int on_first_error(struct relay *r, const struct frame_facts *facts) {
+    unsigned status = facts->error_status;
+    relay_set_end(r, END_UPSTREAM_ERROR_EVENT);
+    relay_first_error(r, status >= 400 && status < 600 ? status : 502, facts->message);
+    return -ERR_CLOSED;
+}
+
+static int on_event_frame(struct relay *r, const struct sse_frame *f) {
+    struct frame_facts facts = {.relay = r};
+    struct event_sink sink = {on_event, &facts};
+    struct err e = {0};
+    enum sse_verdict verdict = sse_frame_verdict(f);
+    if (verdict == SSE_DROP) {
+        meter_add(&counters(r)->frames_dropped, 1);
+        return 0;
+    }
+    bool is_bad = dialect_chat.decoder_feed(r->decoder, f, &sink, &e) < 0;
+    if (is_bad) {
+        meter_add(&counters(r)->frames_malformed, 1);
+        if (r->state == AT_FIRST && r->commit == COMMIT_NONE) {
+            relay_fail(r, FAULT_UPSTREAM_PROTOCOL, "The provider's first event is not a chat completion chunk.");
+            return -ERR_CLOSED;
+        }
+    }
+    if (facts.content)
+        on_content(r);
+    if (facts.error) {
+        r->saw_error = true;
+        if (r->state == AT_FIRST && r->commit == COMMIT_NONE && r->ex)
+            return on_first_error(r, &facts);
+    }
+    if (!r->ex)
+        return 0;
+    if (r->state == AT_FIRST && commit_first_event(r) < 0)
+        return -ERR_LIMIT;
+    if (facts.content)
+        r->commit = COMMIT_CONTENT;
+    return append_frame(r, f, verdict);
+}
+
+static int on_frame(void *self, const struct sse_frame *f) {
+    struct relay *r = self;
+    if (r->saw_end)
+        return 0;
+    r->frames++;
+    if (f->flags & SSE_PIECE)
+        return on_piece(r, f);
+    if (f->flags & (SSE_COMMENT | SSE_BLANK))
+        return on_comment(r, f);
+    return on_event_frame(r, f);
+}
+
+/* ---- bytes ---- */
+
+/* Some servers ignore `stream`, or report an error as plain JSON with status 200. */
+static bool looks_like_json(const struct relay *r, struct slice bytes) {
+    if (r->state != AT_FIRST || r->frames || sse_parser_held_bytes(&r->parser) || r->parser.frames)
+        return false;
+    size_t i = 0;
+    while (i < bytes.len && (bytes.ptr[i] == ' ' || bytes.ptr[i] == '\n' || bytes.ptr[i] == '\r' || bytes.ptr[i] == '\t'))
+        i++;
+    return i < bytes.len && bytes.ptr[i] == '{';
+}
+
+static void frames_done(struct relay *r, uint64_t before) {
+    meter_add(&counters(r)->frames, r->frames - before);
+    if (!r->saw_end) {
+        if (r->saw_finish && r->state == AT_STREAM)
+            relay_arm(r, loop_now_ns(r->worker->loop) + FINISH_GRACE_NS);
+        return;
+    }
+    if (r->state == AT_DRAIN)
+        relay_stop_call(r);
+    else
+        relay_complete(r, r->saw_error ? END_UPSTREAM_ERROR_EVENT : END_OK);
+}
+
+void relay_stream_bytes(struct relay *r, struct slice bytes) {
+    if (looks_like_json(r, bytes)) {
+        r->state = AT_WHOLE;
+        relay_whole_bytes(r, bytes);
+        return;
+    }
+    struct sse_sink sink = {on_frame, r};
+    struct err e = {0};
+    uint64_t before = r->frames;
+    int rc = sse_parser_feed(&r->parser, bytes, &sink, &e);
+    if (rc == 0 || r->saw_end)
+        frames_done(r, before);
+    else if (rc == -ERR_LIMIT)
+        relay_fail(r, FAULT_UPSTREAM_LIMIT, e.text[0] ? e.text : "The provider's event is too large.");
+    if (r->state == AT_DRAIN) {
+        r->drained_bytes += bytes.len;
+        if (r->drained_bytes > r->upstream->config->drain_bytes)
+            relay_stop_call(r);
+    }
+}
+
+static void end_truncated(struct relay *r) {
+    const char *message = "The provider closed its stream before the answer was complete.";
+    if (r->commit == COMMIT_NONE && !r->frames)
+        message = "The provider answered with an empty stream.";
+    relay_fail(r, FAULT_UPSTREAM_CUT, message);
+}
+
+/* The upstream's body ended orderly, or stayed silent after the last finish. Whether the answer did is the decoder's to say. */
+void relay_stream_end(struct relay *r) {
+    struct sse_sink sink = {on_frame, r};
+    struct frame_facts facts = {.relay = r};
+    struct event_sink events = {on_event, &facts};
+    struct err e = {0};
+    if (r->in_piece) {
+        end_truncated(r);
+        return;
+    }
+    int rc = sse_parser_finish(&r->parser, &sink, &e);
+    if (rc < 0 || r->state == AT_FAILED)
+        return;
+    if (r->saw_end || r->saw_error) {
+        relay_complete(r, r->saw_error ? END_UPSTREAM_ERROR_EVENT : END_OK);
+    } else if (dialect_chat.decoder_finish(r->decoder, &events, &e) < 0 || r->state == AT_FIRST) {
+        end_truncated(r);
+    } else {
+        /* Every choice has its finish: only the end mark is missing. */
+        meter_add(&counters(r)->frames_repaired, 1);
+        if (buf_append(&r->worker->out, SLICE("data: [DONE]\n\n")) == 0)
+            relay_complete(r, END_OK);
+    }
+}
