@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* `penstock bench`: drives a chat endpoint with many connections and measures it, on the same HTTP client, SSE parser and decoders as everything
+ * else. No allocation per event. It says when it, not the server, was the limit.
+ *
+ * What is measured (times in ns in --json):
+ *   ttft      request started → first content-bearing event (role-only, empty and usage frames are none)
+ *   itl       between two reads' content-bearing frames of one stream, the first excluded; per frame
+ *   delay     frame received (loop entry) minus the stamp that the mock put before it (`: t=NS`), same machine only
+ *   service   request started → answer complete;   response   scheduled start → answer complete (open loop: with own lateness) */
+#ifndef PENSTOCK_CLIENT_BENCH_H
+#define PENSTOCK_CLIENT_BENCH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "client/chat.h"
+
+enum bench_mode {
+    BENCH_REQUESTS,    /* whole answers */
+    BENCH_STREAM,      /* streams, read to the end */
+    BENCH_STALL        /* streams: reads up to the first content, then never again, until the duration is over */
+};
+
+#define BENCH_MAX_HEADERS 16
+
+struct bench_options {
+    const char *url;               /* base URL, "http://127.0.0.1:8080/v1" */
+    enum bench_mode mode;
+    unsigned connections;          /* closed loop: kept busy; open loop: the most at once. Default 1 */
+    unsigned threads;              /* default 1 */
+    uint64_t requests;             /* stop after this many; 0: by duration */
+    int64_t duration_ns;           /* stop starting after this long; 0: by requests. Both 0: 10 s */
+    int64_t warmup_ns;             /* what starts in this time is not measured; slots are handed over without draining */
+    int64_t ramp_ns;               /* spread the first starts over this time; -1: 0.1 ms a connection */
+    double rate;                   /* open loop: starts a second, all threads together; 0: closed loop */
+    int64_t timeout_ns;            /* silence on a call; default 30 s */
+    const char *model;             /* default "bench" */
+    const char *prompt;            /* default: "request N" with the number of the request */
+    const char *api_key;           /* NULL: none */
+    int64_t max_tokens;            /* 0: not said; with verify: the number of tokens that is asked for, default 64 */
+    bool include_usage;
+    bool verify;                   /* ask the mock to count, with a tag for each request, and check every byte of the text */
+    bool json;                     /* the report as one JSON object, else for people */
+    bool quiet;                    /* no progress on stderr */
+    const char *headers[BENCH_MAX_HEADERS];   /* "name: value" */
+    unsigned n_headers;
+    const char *ca_file;
+    bool insecure;
+};
+
+void bench_options_default(struct bench_options *out);
+/* Returns an exit code (enum client_exit): 0 when every request went well; the report goes to stdout. For CLIENT_USAGE and CLIENT_UNREACHABLE e tells. */
+int bench_run(const struct bench_options *o, struct err *e);
+
+#endif

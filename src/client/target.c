@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client/target.h"
+
+#include "base/version.h"
+
+static int add_header(struct target *t, struct slice name, struct slice value, struct err *e) {
+    if (!http_header_is_valid(name, value)) {
+        return err_set(e, ERR_USAGE, "header '%.*s' cannot be sent: write 'name: value'",
+                       (int)(name.len < 40 ? name.len : 40), name.ptr ? name.ptr : "");
+    }
+    if (t->n_headers == TARGET_MAX_HEADERS) {
+        return err_set(e, ERR_USAGE, "too many headers: at most %d", TARGET_MAX_HEADERS);
+    }
+    t->headers[t->n_headers++] =
+        (struct http_header){arena_dup(t->arena, name), arena_dup(t->arena, value)};
+    return 0;
+}
+
+static int add_given(struct target *t, const char *line, struct err *e) {
+    struct slice s = slice_cstr(line);
+    ptrdiff_t colon = slice_index(s, ':');
+    if (colon < 0) {
+        return add_header(t, SLICE_NULL, SLICE_NULL, e);
+    }
+    return add_header(t, slice_trim(slice_sub(s, 0, (size_t)colon)),
+                      slice_trim(slice_from(s, (size_t)colon + 1)), e);
+}
+
+static int add_headers(struct target *t, const struct target_options *o, struct err *e) {
+    int rc = add_header(t, SLICE("content-type"), SLICE("application/json"), e);
+    if (rc == 0) {
+        rc = add_header(t, SLICE("user-agent"), SLICE("penstock/" PENSTOCK_VERSION), e);
+    }
+    if (rc == 0 && o->api_key && o->api_key[0]) {
+        struct slice bearer = slice_cstr(arena_printf(t->arena, "Bearer %s", o->api_key));
+        if (!http_header_is_valid(SLICE("authorization"), bearer)) {
+            return err_set(e, ERR_USAGE, "the API key holds characters that a header cannot carry");
+        }
+        rc = add_header(t, SLICE("authorization"), bearer, e);
+    }
+    for (unsigned i = 0; rc == 0 && i < o->n_headers; i++) {
+        rc = add_given(t, o->headers[i], e);
+    }
+    return rc;
+}
+
+static int open_tls(struct target *t, const struct target_options *o, struct err *e) {
+    const struct tls_client_options to = {.insecure_skip_verify = o->insecure, .ca_file = o->ca_file};
+    return tls_context_client(&to, &t->tls, e);
+}
+
+int target_init(struct target *t, const struct target_options *o, struct err *e) {
+    struct url url;
+    *t = (struct target){.arena = arena_new()};
+    int rc = url_parse(arena_dup(t->arena, slice_cstr(o->base_url)), t->arena, &url, e);
+    if (rc == 0 && url.is_tls) {
+        rc = open_tls(t, o, e);
+    }
+    if (rc == 0) {
+        rc = add_headers(t, o, e);
+    }
+    if (rc < 0) {
+        target_dispose(t);
+        return rc;
+    }
+    t->origin = (struct http_origin){.scheme_host = url.authority, .host = url.host, .port = url.port,
+                                     .unix_path = url.unix_path, .tls = t->tls};
+    t->chat_path = slice_cstr(arena_printf(t->arena, "%.*s/chat/completions", SLICE_FMT(url.path)));
+    return 0;
+}
+
+void target_dispose(struct target *t) {
+    tls_context_free(&t->tls);
+    arena_free(t->arena);
+    t->arena = NULL;
+}

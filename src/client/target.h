@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Where a client's requests go: a base URL taken apart, TLS, and the headers of every request. */
+#ifndef PENSTOCK_CLIENT_TARGET_H
+#define PENSTOCK_CLIENT_TARGET_H
+
+#include "http/client.h"
+#include "http/url.h"
+
+#define TARGET_MAX_HEADERS 24
+
+struct target {
+    struct arena *arena;
+    struct http_origin origin;
+    struct slice chat_path;                        /* base path + /chat/completions */
+    struct http_header headers[TARGET_MAX_HEADERS];
+    unsigned n_headers;
+    struct tls_context *tls;                       /* NULL: plain */
+};
+
+struct target_options {
+    const char *base_url;
+    const char *api_key;                           /* NULL: none */
+    const char *const *headers;                    /* "name: value" */
+    unsigned n_headers;
+    const char *ca_file;
+    bool insecure;
+};
+
+/* Copies what it needs. 0, or -ERR_USAGE / -ERR_TLS with e. On failure nothing is left to dispose. */
+int target_init(struct target *t, const struct target_options *o, struct err *e) MUST_CHECK;
+void target_dispose(struct target *t);
+
+#endif

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a mock's workers share: options, counters of requests (never of tokens), stepped streams, and
+ * waking one another. Any thread; the lock covers the step keys alone. */
+#ifndef PENSTOCK_MOCK_HUB_H
+#define PENSTOCK_MOCK_HUB_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "mock/journal.h"
+#include "mock/mock.h"
+
+enum hub_counter { COUNT_REQUESTS, COUNT_STARTED, COUNT_COMPLETED, COUNT_CANCELLED, COUNT_OPEN, COUNTER_COUNT };
+extern const char *const hub_counter_names[COUNTER_COUNT];
+
+#define STEP_KEY_BYTES 128
+#define STEP_KEYS_MAX 1024
+#define STEP_ALL UINT64_MAX
+
+/* A stepped stream, or steps that wait for one. The lock guards all of it. */
+struct step_key {
+    struct step_key *next;
+    unsigned refs;             /* of streams and of parked requests */
+    uint64_t credit;           /* slots that may be written; STEP_ALL: no bound */
+    uint64_t written;
+    bool is_attached, is_ended;
+    size_t len;
+    char text[STEP_KEY_BYTES];
+};
+
+struct worker;
+
+struct hub {
+    struct mock_options options;           /* copied with all they point to */
+    struct arena *arena;
+    struct journal *journal;
+    struct tls_context *tls;               /* NULL: plain */
+    int64_t started_wall_s;
+    _Atomic uint64_t counters[COUNTER_COUNT];
+    _Atomic uint64_t serial;
+    _Atomic unsigned parked;               /* control requests that wait for something */
+    struct worker **workers;
+    unsigned n_workers;
+    pthread_mutex_t lock;
+    struct step_key *steps;
+    unsigned n_steps;
+};
+
+void hub_init(struct hub *h, const struct mock_options *o);
+void hub_dispose(struct hub *h);
+
+/* Adds to a counter, and wakes the workers when somebody waits for one. */
+void hub_count(struct hub *h, enum hub_counter which, int64_t by);
+/* Lets every worker look at its parked requests and stepped streams again. */
+void hub_wake(struct hub *h);
+
+/* A reference to the key, made if it is new. NULL: too long, or too many keys. */
+struct step_key *step_acquire(struct hub *h, struct slice text);
+void step_release(struct hub *h, struct step_key **k);
+void step_attach(struct hub *h, struct step_key *k);
+/* The stream is over: the key's next use is a new stream. Drops the reference. */
+void step_end(struct hub *h, struct step_key **k);
+/* Grants n slots (STEP_ALL: all); returns how many must have been written for this step to be done. */
+uint64_t step_grant(struct hub *h, struct step_key *k, uint64_t n);
+bool step_may_write(struct hub *h, const struct step_key *k, uint64_t written);
+void step_wrote(struct hub *h, struct step_key *k, uint64_t written);
+struct step_view {
+    uint64_t written;
+    bool is_attached, is_ended;
+};
+struct step_view step_look(struct hub *h, const struct step_key *k);
+
+#endif

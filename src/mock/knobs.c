@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mock/knobs.h"
+
+#include "base/json_scan.h"
+
+enum { KNOB_MAX_BYTES = 1 << 20 };
+
+struct knob_source {
+    const struct http_headers *headers;
+    struct slice metadata;          /* raw JSON, or empty */
+    struct arena *arena;
+};
+
+/* The text of a JSON string token, decoded; ptr NULL when it is none. */
+static struct slice json_string(struct slice token, struct arena *a) {
+    if (token.len < 2 || token.ptr[0] != '"') {
+        return SLICE_NULL;
+    }
+    struct buf plain;
+    buf_init(&plain, KNOB_MAX_BYTES);
+    struct slice raw = slice_sub(token, 1, token.len - 2);
+    struct slice text = SLICE_NULL;
+    if (json_unescape(&plain, raw) == 0) {
+        text = arena_dup(a, buf_slice(&plain));
+    }
+    buf_dispose(&plain);
+    return text;
+}
+
+static struct slice knob(const struct knob_source *s, struct slice header, struct slice name) {
+    struct slice value = http_headers_get(s->headers, header);
+    struct json_member m;
+    if (!value.ptr && s->metadata.len && json_find_member(s->metadata, name, &m)) {
+        value = json_string(m.value, s->arena);
+    }
+    return value;
+}
+#define KNOB(s, name) knob(s, SLICE("x-penstock-" name), SLICE(name))
+
+static int read_law(struct slice text, const char *name, struct law *io, struct err *e) {
+    struct err why;
+    if (!text.ptr || law_parse(text, io, &why) == 0) {
+        return 0;
+    }
+    return err_set(e, ERR_USAGE, "x-penstock-%s: %s", name, why.text);
+}
+
+static int read_fault(const struct llm_request *rq, struct slice name, struct knobs *out,
+                      struct err *e) {
+    if (!name.ptr && slice_starts_with(rq->env.model, SLICE("fault/"))) {
+        name = slice_from(rq->env.model, 6);
+    }
+    if (!name.ptr) {
+        return 0;
+    }
+    out->fault = fault_find(name);
+    return out->fault ? 0 : err_set(e, ERR_USAGE, "there is no fault '%.*s': see penstock mock --help",
+                                    (int)(name.len < 60 ? name.len : 60), name.ptr);
+}
+
+static struct slice step_key(const struct mock_options *o, const struct llm_request *rq,
+                             struct slice said) {
+    if (said.ptr) {
+        return said;
+    }
+    if (slice_starts_with(rq->user, SLICE("step:"))) {
+        return slice_from(rq->user, 5);
+    }
+    if (!o->step) {
+        return SLICE_NULL;
+    }
+    return rq->user.ptr ? rq->user : SLICE("");
+}
+
+static struct slice find_metadata(const struct llm_request *rq) {
+    for (const struct field *f = rq->params; f; f = f->next) {
+        if (slice_eq(f->key, SLICE("metadata")) && f->value.len && f->value.ptr[0] == '{') {
+            return f->value;
+        }
+    }
+    return SLICE_NULL;
+}
+
+int knobs_read(const struct mock_options *o, const struct http_headers *headers,
+               const struct llm_request *rq, struct arena *a, struct knobs *out, struct err *e) {
+    const struct knob_source s = {headers, find_metadata(rq), a};
+    *out = (struct knobs){.ttft = o->ttft, .itl = o->itl, .tokens = o->tokens,
+                          .text = slice_cstr(o->text), .stamp = o->stamp};
+    struct slice tokens = KNOB(&s, "tokens"), text = KNOB(&s, "text"), stamp = KNOB(&s, "stamp");
+    if (read_law(KNOB(&s, "ttft"), "ttft", &out->ttft, e) < 0 ||
+        read_law(KNOB(&s, "itl"), "itl", &out->itl, e) < 0 ||
+        read_fault(rq, KNOB(&s, "fault"), out, e) < 0) {
+        return -ERR_USAGE;
+    }
+    if (tokens.ptr && !slice_to_u64(tokens, UINT64_C(1000000000000), &out->tokens)) {
+        return err_set(e, ERR_USAGE, "x-penstock-tokens: a whole number of tokens is wanted");
+    }
+    out->text = text.ptr ? text : out->text;
+    out->stamp = stamp.ptr ? slice_eq(stamp, SLICE("1")) : out->stamp;
+    out->step_key = step_key(o, rq, KNOB(&s, "step"));
+    return 0;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What one request may say about its own answer: see mock.h. */
+#ifndef PENSTOCK_MOCK_KNOBS_H
+#define PENSTOCK_MOCK_KNOBS_H
+
+#include "dialect/request.h"
+#include "http/message.h"
+#include "mock/fault.h"
+#include "mock/mock.h"
+
+struct knobs {
+    struct law ttft, itl;
+    uint64_t tokens;
+    struct slice text;              /* ptr NULL: none */
+    struct slice step_key;          /* ptr NULL: not stepped */
+    bool stamp;
+    const struct mock_fault *fault; /* NULL: none */
+};
+
+/* Slices point into options, headers, body or the arena. 0, or -ERR_USAGE with e naming the knob. */
+int knobs_read(const struct mock_options *o, const struct http_headers *headers,
+               const struct llm_request *rq, struct arena *a, struct knobs *out,
+               struct err *e) MUST_CHECK;
+
+#endif

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "base/json_scan.h"
+#include "mock/piece.h"
+#include "mock/reply-private.h"
+#include "mock/schema.h"
+#include "mock/smalltalk.h"
+
+enum {
+    COUNT_WHOLE_BYTES = 1 << 18,      /* longer prompts are counted by this much, then by four bytes a token */
+    MESSAGE_TOKENS = 4,
+    RESULT_QUOTE_BYTES = 400,
+    CALL_NAME_PART_BYTES = 3
+};
+
+/* ---- looking at the request ---- */
+
+static struct slice param_raw(const struct llm_request *rq, struct slice name) {
+    for (const struct field *f = rq->params; f; f = f->next) {
+        if (slice_eq(f->key, name)) {
+            return f->value;
+        }
+    }
+    return SLICE_NULL;
+}
+
+static bool param_is(const struct llm_request *rq, struct slice name, struct slice value) {
+    return slice_eq(param_raw(rq, name), value);
+}
+
+static const struct message *last_message(const struct llm_request *rq) {
+    const struct message *last = NULL;
+    for (const struct message *m = rq->messages; m; m = m->next) {
+        last = m;
+    }
+    return last;
+}
+
+static const struct message *last_user_message(const struct llm_request *rq) {
+    const struct message *last = NULL;
+    for (const struct message *m = rq->messages; m; m = m->next) {
+        last = m->role == ROLE_USER ? m : last;
+    }
+    return last;
+}
+
+/* One text part is borrowed; several are joined in the arena. */
+static struct slice message_text(const struct message *m, struct arena *a) {
+    struct slice only = SLICE_NULL;
+    size_t total = 0, texts = 0;
+    for (unsigned i = 0; m && i < m->n_parts; i++) {
+        if (m->parts[i].kind == PART_TEXT || m->parts[i].kind == PART_TOOL_RESULT) {
+            only = m->parts[i].text;
+            total += only.len + 1;
+            texts++;
+        }
+    }
+    if (texts <= 1) {
+        return only.ptr ? only : slice_make("", 0);
+    }
+    char *joined = arena_alloc(a, total);
+    size_t at = 0;
+    for (unsigned i = 0; i < m->n_parts; i++) {
+        const struct part *part = &m->parts[i];
+        if ((part->kind == PART_TEXT || part->kind == PART_TOOL_RESULT) && part->text.len) {
+            memcpy(joined + at, part->text.ptr, part->text.len);
+            at += part->text.len;
+            joined[at++] = '\n';
+        }
+    }
+    return slice_make(joined, at ? at - 1 : 0);
+}
+
+struct slice request_user_text(const struct llm_request *rq, struct arena *a) {
+    return message_text(last_user_message(rq), a);
+}
+
+/* ---- seed and counts ---- */
+
+static uint64_t mix(uint64_t h, struct slice s) {
+    for (size_t i = 0; i < s.len; i++) {
+        h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
+    }
+    return (h ^ s.len) * UINT64_C(0x9e3779b97f4a7c15);
+}
+
+/* What the answer depends on: the conversation and the request's own seed. Neither the model's name nor the
+ * way of delivery: a gateway may rename the one, and both ways must say the same. */
+static uint64_t request_seed(const struct llm_request *rq, uint64_t seed) {
+    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ seed;
+    for (const struct message *m = rq->messages; m; m = m->next) {
+        h = (h ^ (uint64_t)m->role) * UINT64_C(0x100000001b3);
+        for (unsigned i = 0; i < m->n_parts; i++) {
+            h = mix(h, m->parts[i].text);
+        }
+    }
+    return mix(h, param_raw(rq, SLICE("seed")));
+}
+
+static uint64_t count_text(struct slice text) {
+    struct slice head = slice_sub(text, 0, COUNT_WHOLE_BYTES);
+    return piece_count(head) + (text.len - head.len) / 4;
+}
+
+static uint64_t count_prompt(const struct llm_request *rq) {
+    uint64_t n = 3;
+    for (const struct message *m = rq->messages; m; m = m->next) {
+        n += MESSAGE_TOKENS;
+        for (unsigned i = 0; i < m->n_parts; i++) {
+            n += count_text(m->parts[i].text);
+        }
+    }
+    for (const struct tool *t = rq->tools; t; t = t->next) {
+        n += t->raw.len / 4;
+    }
+    return n;
+}
+
+/* ---- adding segments ---- */
+
+static struct span plan_store(struct plan *p, struct slice text) {
+    struct span s = {(uint32_t)p->store.len, 0};
+    if (buf_append(&p->store, text) == 0) {
+        s.len = (uint32_t)text.len;
+    }
+    return s;
+}
+
+static struct segment *plan_add(struct plan *p, enum block_kind kind, enum source_kind source,
+                                struct slice text) {
+    struct segment *seg = &p->segments[p->n_segments++];
+    *seg = (struct segment){.kind = kind, .source = source, .text = plan_store(p, text)};
+    return seg;
+}
+
+static void plan_add_prose(struct plan *p, enum block_kind kind, enum prose_kind prose,
+                           struct slice topic) {
+    plan_add(p, kind, SOURCE_PROSE, topic)->prose = prose;
+}
+
+/* ---- what to say ---- */
+
+static bool is_stop_word(struct slice word) {
+    static const char *const words[] = {
+        "about", "again",  "could", "does",  "explain", "from",  "give",  "have",  "into", "just",
+        "like",  "please", "should", "short", "some",   "tell",  "than",  "that",  "them", "then",
+        "there", "these",  "they",  "this",  "what",    "when",  "where", "which", "will", "with",
+        "would", "write",  "your",  "describe", "paragraph", "words"};
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (slice_eq_nocase(word, slice_cstr(words[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_letter(char c) {
+    return (c | 32) >= 'a' && (c | 32) <= 'z';
+}
+
+/* The longest word that is not one of ours: a fair guess at what the question is about. */
+static struct slice guess_topic(struct slice text) {
+    struct slice best = SLICE_NULL;
+    text = slice_sub(text, 0, 2000);
+    for (size_t i = 0; i < text.len;) {
+        size_t end = i;
+        while (end < text.len && (is_letter(text.ptr[end]) || (unsigned char)text.ptr[end] >= 0x80)) {
+            end++;
+        }
+        struct slice word = slice_sub(text, i, end - i);
+        if (word.len > best.len && word.len >= 4 && word.len < PROSE_TOPIC_BYTES && !is_stop_word(word)) {
+            best = word;
+        }
+        i = end + 1;
+    }
+    return best;
+}
+
+/* "count TAG to N" at the start of the text. */
+static bool parse_count(struct slice text, struct slice *out_tag, uint64_t *out_to) {
+    if (!slice_starts_with(text, SLICE("count "))) {
+        return false;
+    }
+    struct slice rest = slice_from(text, 6);
+    ptrdiff_t end = slice_index(rest, ' ');
+    if (end <= 0 || !slice_starts_with(slice_from(rest, (size_t)end), SLICE(" to "))) {
+        return false;
+    }
+    *out_tag = slice_sub(rest, 0, (size_t)end);
+    return slice_to_u64(slice_trim(slice_from(rest, (size_t)end + 4)), UINT64_C(1000000000), out_to);
+}
+
+static bool wants_story(struct slice text) {
+    return text_has_word(text, SLICE("story")) || text_has_word(text, SLICE("tale")) ||
+           text_has_word(text, SLICE("novel"));
+}
+
+static void plan_prose(struct plan *p, struct slice user_text) {
+    bool story = wants_story(slice_sub(user_text, 0, 2000));
+    plan_add_prose(p, BLOCK_TEXT, story ? PROSE_STORY : PROSE_ESSAY, guess_topic(user_text));
+}
+
+static void plan_said_text(struct plan *p, struct slice text) {
+    plan_add(p, BLOCK_TEXT, p->exact_tokens ? SOURCE_REPEAT : SOURCE_FIXED, text);
+}
+
+/* A JSON answer: by the schema when one is given. False: the request asks for plain text. */
+static bool plan_json(struct plan *p, const struct llm_request *rq, struct slice user_text) {
+    struct slice format = param_raw(rq, SLICE("response_format"));
+    struct json_member type, holder, schema;
+    if (!json_find_member(format, SLICE("type"), &type) || slice_eq(type.value, SLICE("\"text\""))) {
+        return false;
+    }
+    struct segment *seg = plan_add(p, BLOCK_TEXT, SOURCE_FIXED, SLICE_NULL);
+    bool has_schema = json_find_member(format, SLICE("json_schema"), &holder) &&
+                      json_find_member(holder.value, SLICE("schema"), &schema);
+    size_t before = p->store.len;
+    if (!has_schema || schema_fill(schema.value, user_text, p->seed, &p->store) < 0) {
+        p->store.len = before;
+        seg->text = plan_store(p, SLICE("{\"answer\":\"This is a JSON object, as asked.\"}"));
+        return true;
+    }
+    seg->text = (struct span){(uint32_t)before, (uint32_t)(p->store.len - before)};
+    return true;
+}
+
+static void plan_tool_result(struct plan *p, struct slice result) {
+    struct slice quote = slice_sub(result, 0, RESULT_QUOTE_BYTES);
+    quote = slice_sub(quote, 0, slice_utf8_valid(quote));
+    struct segment *seg = plan_add(p, BLOCK_TEXT, SOURCE_FIXED, SLICE("The tool answered: "));
+    seg->text.len += plan_store(p, quote).len;
+    seg->text.len += plan_store(p, SLICE(" That settles your question.")).len;
+}
+
+static bool is_tool_result(const struct message *m) {
+    return m && (m->role == ROLE_TOOL || m->role == ROLE_FUNCTION);
+}
+
+static void plan_text_answer(struct plan *p, const struct llm_request *rq, const struct reply_options *o,
+                             struct slice user_text, struct arena *scratch) {
+    struct slice tag, talk;
+    uint64_t count_to;
+    if (o->text.ptr) {
+        plan_said_text(p, o->text);
+    } else if (is_tool_result(last_message(rq)) && !p->exact_tokens) {
+        plan_tool_result(p, message_text(last_message(rq), scratch));
+    } else if (plan_json(p, rq, user_text)) {
+        return;
+    } else if (slice_starts_with(user_text, SLICE("echo: "))) {
+        plan_said_text(p, slice_from(user_text, 6));
+    } else if (parse_count(user_text, &tag, &count_to)) {
+        plan_add(p, BLOCK_TEXT, SOURCE_COUNT, tag)->count_to = p->exact_tokens ? 0 : count_to;
+    } else if (!p->exact_tokens && (talk = smalltalk_answer(user_text, p->seed)).ptr) {
+        plan_said_text(p, talk);
+    } else {
+        plan_prose(p, user_text);
+    }
+}
+
+/* ---- tools ---- */
+
+struct call_list {
+    const struct tool *tools[REPLY_MAX_CALLS];
+    unsigned count;
+};
+
+static void call_add(struct call_list *calls, const struct tool *t) {
+    if (calls->count < REPLY_MAX_CALLS) {
+        calls->tools[calls->count++] = t;
+    }
+}
+
+/* Does the text speak of the tool: one part of its name ("weather" of get_weather), or all of it? */
+static bool tool_is_mentioned(const struct tool *t, struct slice text) {
+    static const char *const verbs[] = {"get", "set", "run", "make", "find", "list", "fetch", "do",
+                                        "call", "the", "tool", "create"};
+    for (size_t i = 0; i < t->name.len;) {
+        size_t end = i;
+        while (end < t->name.len && is_letter(t->name.ptr[end]) &&
+               (end == i || t->name.ptr[end] >= 'a')) {
+            end++;
+        }
+        struct slice part = slice_sub(t->name, i, end - i);
+        bool is_verb = false;
+        for (size_t v = 0; v < sizeof verbs / sizeof verbs[0]; v++) {
+            is_verb |= slice_eq_nocase(part, slice_cstr(verbs[v]));
+        }
+        if (!is_verb && part.len >= CALL_NAME_PART_BYTES && text_has_word(text, part)) {
+            return true;
+        }
+        i = end + 1 - (end > i && end < t->name.len && is_letter(t->name.ptr[end]) ? 1 : 0);
+    }
+    return t->name.len && text_has_word(text, t->name);
+}
+
+/* allowed_tools and named choices carry the names quoted in the raw value. */
+static bool tool_is_in_choice(const struct llm_request *rq, const struct tool *t) {
+    struct slice raw = rq->tool_choice_raw;
+    for (size_t i = 0; i + t->name.len + 2 <= raw.len; i++) {
+        if (raw.ptr[i] == '"' && raw.ptr[i + 1 + t->name.len] == '"' &&
+            slice_eq(slice_sub(raw, i + 1, t->name.len), t->name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool tool_is_callable(const struct llm_request *rq, const struct tool *t) {
+    if (t->kind == TOOL_OTHER) {
+        return false;
+    }
+    switch (rq->tool_choice) {
+    case TOOL_CHOICE_NAMED:
+    case TOOL_CHOICE_NAMED_CUSTOM:
+        return slice_eq(t->name, rq->tool_choice_name);
+    case TOOL_CHOICE_ALLOWED:
+        return tool_is_in_choice(rq, t);
+    default:
+        return true;
+    }
+}
+
+static bool choice_is_binding(const struct llm_request *rq) {
+    static const struct slice required = {"\"required\"", 10};
+    if (rq->tool_choice == TOOL_CHOICE_ALLOWED) {
+        for (size_t i = 0; i + required.len <= rq->tool_choice_raw.len; i++) {
+            if (slice_eq(slice_sub(rq->tool_choice_raw, i, required.len), required)) {
+                return true;
+            }
+        }
+        return false;
+    }
+    return rq->tool_choice == TOOL_CHOICE_REQUIRED || rq->tool_choice == TOOL_CHOICE_NAMED ||
+           rq->tool_choice == TOOL_CHOICE_NAMED_CUSTOM;
+}
+
+static void choose_calls(const struct llm_request *rq, struct slice text, struct call_list *calls) {
+    const struct tool *first = NULL;
+    for (const struct tool *t = rq->tools; t; t = t->next) {
+        if (!tool_is_callable(rq, t)) {
+            continue;
+        }
+        first = first ? first : t;
+        if (tool_is_mentioned(t, text)) {
+            call_add(calls, t);
+        }
+    }
+    if (calls->count == 0 && first && choice_is_binding(rq)) {
+        call_add(calls, first);
+    }
+    bool parallel = !param_is(rq, SLICE("parallel_tool_calls"), SLICE("false")) && !rq->tools_are_functions;
+    if (!parallel && calls->count > 1) {
+        calls->count = 1;
+    }
+    if (parallel && calls->count == 1 && text_has_word(text, SLICE("both"))) {
+        call_add(calls, calls->tools[0]);
+    }
+}
+
+/* The arguments of several calls to one tool take different hints from the text: each call looks at the
+ * part behind the last " and ". */
+static struct slice call_hint(struct slice text, const struct call_list *calls, unsigned i) {
+    if (i == 0 || calls->tools[i] != calls->tools[i - 1]) {
+        return text;
+    }
+    for (size_t at = text.len; at-- > 0;) {
+        if (slice_starts_with(slice_from(text, at), SLICE(" and "))) {
+            return slice_from(text, at);
+        }
+    }
+    return text;
+}
+
+static void plan_add_call(struct plan *p, const struct llm_request *rq, const struct tool *t,
+                          struct slice hint, unsigned nth) {
+    enum block_kind kind = rq->tools_are_functions      ? BLOCK_FUNCTION_CALL
+                           : t->kind == TOOL_CUSTOM ? BLOCK_CUSTOM_TOOL_CALL
+                                                    : BLOCK_TOOL_CALL;
+    struct segment *seg = plan_add(p, kind, SOURCE_FIXED, SLICE_NULL);
+    seg->name = plan_store(p, t->name);
+    if (t->kind == TOOL_CUSTOM) {
+        seg->text = plan_store(p, hint.len ? slice_sub(hint, 0, 200) : SLICE("sample input"));
+        return;
+    }
+    size_t before = p->store.len;
+    if (schema_fill(t->parameters, hint, p->seed + nth, &p->store) < 0) {
+        p->store.len = before;
+        seg->text = plan_store(p, SLICE("{}"));
+        return;
+    }
+    seg->text = (struct span){(uint32_t)before, (uint32_t)(p->store.len - before)};
+}
+
+/* True when the answer is tool calls. Once a result is in, the answer is text: agent loops end. */
+static bool plan_calls(struct plan *p, const struct llm_request *rq, struct slice user_text) {
+    if (!rq->tools || rq->tool_choice == TOOL_CHOICE_NONE || is_tool_result(last_message(rq))) {
+        return false;
+    }
+    struct call_list calls = {.count = 0};
+    choose_calls(rq, user_text, &calls);
+    for (unsigned i = 0; i < calls.count; i++) {
+        plan_add_call(p, rq, calls.tools[i], call_hint(user_text, &calls, i), i);
+    }
+    p->calls_are_functions = rq->tools_are_functions;
+    if (calls.count > 0) {
+        p->stop = STOP_TOOL;
+    }
+    return calls.count > 0;
+}
+
+/* ---- the plan ---- */
+
+static bool wants_reasoning(const struct llm_request *rq) {
+    struct slice effort = param_raw(rq, SLICE("reasoning_effort"));
+    return effort.len > 2 && effort.ptr[0] == '"' && !slice_eq(effort, SLICE("\"none\""));
+}
+
+static void plan_stops(struct plan *p, const struct llm_request *rq) {
+    for (unsigned i = 0; i < rq->n_stop && p->n_stops < REPLY_MAX_STOPS; i++) {
+        struct slice stop = rq->stop[i];
+        if (stop.len == 0 || stop.len > REPLY_MAX_STOP_BYTES) {
+            continue;
+        }
+        p->stops[p->n_stops++] = plan_store(p, stop);
+        p->longest_stop = stop.len > p->longest_stop ? stop.len : p->longest_stop;
+    }
+}
+
+static void plan_logprobs(struct plan *p, const struct llm_request *rq) {
+    uint64_t top = 0;
+    p->logprobs = param_is(rq, SLICE("logprobs"), SLICE("true"));
+    if (slice_to_u64(param_raw(rq, SLICE("top_logprobs")), 20, &top)) {
+        p->top_logprobs = (unsigned)top;
+    }
+}
+
+void plan_make(struct plan *p, const struct llm_request *rq, const struct reply_options *o) {
+    buf_init(&p->store, REPLY_STORE_BYTES);
+    p->seed = request_seed(rq, o->seed);
+    p->exact_tokens = o->tokens;
+    p->max_tokens = rq->env.max_tokens > 0 ? (uint64_t)rq->env.max_tokens : UINT64_MAX;
+    p->n_choices = rq->env.n < 1                   ? 1
+                   : rq->env.n > REPLY_MAX_CHOICES ? REPLY_MAX_CHOICES
+                                                   : (unsigned)rq->env.n;
+    p->stop = STOP_END;
+    p->model = plan_store(p, rq->env.model);
+    p->prompt_tokens = count_prompt(rq);
+    plan_stops(p, rq);
+    plan_logprobs(p, rq);
+    struct arena *scratch = arena_new();
+    struct slice user_text = request_user_text(rq, scratch);
+    if (wants_reasoning(rq)) {
+        plan_add_prose(p, BLOCK_REASONING, PROSE_THOUGHT, guess_topic(user_text));
+    }
+    if (!plan_calls(p, rq, user_text)) {
+        plan_text_answer(p, rq, o, user_text, scratch);
+    }
+    arena_free(scratch);
+}
+
+void plan_dispose(struct plan *p) {
+    buf_dispose(&p->store);
+}

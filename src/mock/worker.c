@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "mock/worker.h"
+
+#include <stdio.h>
+
+#include "base/json_scan.h"
+#include "base/mem.h"
+#include "dialect/dialect.h"
+#include "mock/delivery.h"
+
+enum {
+    OUT_MAX_BYTES = 8 << 20,
+    BODY_MAX_BYTES = 128 << 20,
+    ERROR_MAX_BYTES = 64 << 10,
+    ERROR_TEXT_BYTES = 512
+};
+
+/* ---- answers ---- */
+
+void header_set_add(struct header_set *set, struct slice name, struct slice value) {
+    if (set->count < WORKER_MAX_HEADERS) {
+        set->items[set->count++] = (struct http_header){name, value};
+    }
+}
+
+void header_set_init(struct worker *w, struct header_set *set, struct slice content_type) {
+    set->count = 0;
+    memcpy(set->id_space, "req_", 4);
+    rng_base62(loop_rng(w->loop), set->id_space + 4, WORKER_ID_BYTES - 4);
+    header_set_add(set, SLICE("content-type"), content_type);
+    header_set_add(set, SLICE("x-request-id"), slice_make(set->id_space, WORKER_ID_BYTES));
+    header_set_add(set, SLICE("x-penstock-mock"), SLICE("1"));
+    header_set_add(set, SLICE("x-ratelimit-limit-requests"), SLICE("10000"));
+    header_set_add(set, SLICE("x-ratelimit-remaining-requests"), SLICE("9999"));
+    header_set_add(set, SLICE("x-ratelimit-reset-requests"), SLICE("6ms"));
+}
+
+void respond_json(struct worker *w, struct http_exchange *ex, unsigned status, struct slice body) {
+    struct header_set set;
+    header_set_init(w, &set, SLICE("application/json"));
+    struct http_response r = {status, set.items, set.count};
+    http_respond(ex, &r, body);
+}
+
+void respond_error(struct worker *w, struct http_exchange *ex, const struct api_error *er,
+                   unsigned retry_after_s) {
+    struct header_set set;
+    struct buf body;
+    char seconds[16], millis[16];
+    buf_init(&body, ERROR_MAX_BYTES);
+    if (dialect_chat.encode_error(er, &body) < 0) {
+        buf_reset(&body);
+    }
+    header_set_init(w, &set, SLICE("application/json"));
+    if (retry_after_s > 0) {
+        snprintf(seconds, sizeof seconds, "%u", retry_after_s);
+        snprintf(millis, sizeof millis, "%u000", retry_after_s);
+        header_set_add(&set, SLICE("retry-after"), slice_cstr(seconds));
+        header_set_add(&set, SLICE("retry-after-ms"), slice_cstr(millis));
+    }
+    struct http_response r = {er->status, set.items, set.count};
+    http_respond(ex, &r, buf_slice(&body));
+    buf_dispose(&body);
+}
+
+static const char *error_type(unsigned status) {
+    return status == 429 ? "requests" : status >= 500 ? "server_error" : "invalid_request_error";
+}
+
+void respond_simple_error(struct worker *w, struct http_exchange *ex, unsigned status,
+                          const char *code, const char *format, ...) {
+    char text[ERROR_TEXT_BYTES];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    struct api_error er = {.status = status,
+                           .message = slice_cstr(text),
+                           .type = slice_cstr(error_type(status)),
+                           .code = slice_cstr(code)};
+    er.message.len = slice_utf8_valid(er.message);
+    respond_error(w, ex, &er, 0);
+}
+
+/* ---- models ---- */
+
+bool model_is_known(const struct mock_options *o, struct slice model) {
+    if (o->n_models == 0) {
+        return true;
+    }
+    for (unsigned i = 0; i < o->n_models; i++) {
+        if (slice_eq(model, slice_cstr(o->models[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int append_model(struct worker *w, struct slice id, struct buf *out) {
+    int rc = buf_append(out, SLICE("{\"id\":\"")) | json_escape(out, id);
+    return rc | buf_appendf(out, "\",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"penstock-mock\"}",
+                            (long long)w->hub->started_wall_s);
+}
+
+static void endpoint_models(struct worker *w, struct http_exchange *ex) {
+    static const char *const open_models[] = {"gpt-4o", "gpt-4o-mini", "mock"};
+    const struct mock_options *o = &w->hub->options;
+    const char *const *models = o->n_models ? o->models : open_models;
+    unsigned n = o->n_models ? o->n_models : sizeof open_models / sizeof open_models[0];
+    buf_reset(&w->body);
+    int rc = buf_append(&w->body, SLICE("{\"object\":\"list\",\"data\":["));
+    for (unsigned i = 0; i < n; i++) {
+        rc |= i ? buf_append_byte(&w->body, ',') : 0;
+        rc |= append_model(w, slice_cstr(models[i]), &w->body);
+    }
+    rc |= buf_append(&w->body, SLICE("]}"));
+    respond_json(w, ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
+}
+
+static void endpoint_model(struct worker *w, struct http_exchange *ex) {
+    ptrdiff_t at = 0;
+    for (size_t i = 0; i + 8 <= ex->path.len && at == 0; i++) {
+        at = slice_eq(slice_sub(ex->path, i, 8), SLICE("/models/")) ? (ptrdiff_t)i + 8 : 0;
+    }
+    struct slice id = slice_from(ex->path, (size_t)at);
+    if (!model_is_known(&w->hub->options, id)) {
+        respond_simple_error(w, ex, 404, "model_not_found", "The model '%.*s' does not exist",
+                             (int)(id.len < 200 ? id.len : 200), id.ptr);
+        return;
+    }
+    buf_reset(&w->body);
+    int rc = append_model(w, id, &w->body);
+    respond_json(w, ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
+}
+
+/* ---- routes ---- */
+
+static const struct route {
+    enum http_method method;
+    const char *path;
+    bool is_prefix;
+    void (*serve)(struct worker *w, struct http_exchange *ex);
+} routes[] = {
+    {HTTP_METHOD_POST, "/v1/chat/completions", false, endpoint_chat},
+    {HTTP_METHOD_POST, "/chat/completions", false, endpoint_chat},
+    {HTTP_METHOD_GET, "/v1/models", false, endpoint_models},
+    {HTTP_METHOD_GET, "/models", false, endpoint_models},
+    {HTTP_METHOD_GET, "/v1/models/", true, endpoint_model},
+    {HTTP_METHOD_GET, "/models/", true, endpoint_model},
+    {HTTP_METHOD_GET, "/health", false, control_health},
+    {HTTP_METHOD_GET, "/metrics", false, control_metrics},
+    {HTTP_METHOD_POST, "/penstock/step", false, control_step},
+    {HTTP_METHOD_GET, "/penstock/wait", false, control_wait},
+    {HTTP_METHOD_GET, "/penstock/journal", false, control_journal},
+    {HTTP_METHOD_DELETE, "/penstock/journal", false, control_journal_clear},
+};
+
+static bool path_fits(const struct route *r, struct slice path) {
+    struct slice own = slice_cstr(r->path);
+    return r->is_prefix ? slice_starts_with(path, own) && path.len > own.len : slice_eq(path, own);
+}
+
+static bool method_fits(const struct route *r, enum http_method m) {
+    return r->method == m || (r->method == HTTP_METHOD_GET && m == HTTP_METHOD_HEAD);
+}
+
+static void on_request(void *self, struct http_exchange *ex) {
+    struct worker *w = self;
+    bool path_known = false;
+    hub_count(w->hub, COUNT_REQUESTS, 1);
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        bool fits = path_fits(&routes[i], ex->path);
+        path_known |= fits;
+        if (fits && method_fits(&routes[i], ex->method)) {
+            routes[i].serve(w, ex);
+            return;
+        }
+    }
+    int shown = (int)(ex->path.len < 200 ? ex->path.len : 200);
+    if (path_known) {
+        respond_simple_error(w, ex, 405, "method_not_supported", "Not allowed to %s on %.*s.",
+                             http_method_name(ex->method), shown, ex->path.ptr);
+    } else {
+        respond_simple_error(w, ex, 404, "unknown_url", "Unknown request URL: %s %.*s.",
+                             http_method_name(ex->method), shown, ex->path.ptr);
+    }
+}
+
+/* ---- the HTTP application ---- */
+
+static void on_head(void *self, struct http_exchange *ex) {
+    (void)self;
+    (void)ex;
+}
+
+static void on_writable(void *self, struct http_exchange *ex) {
+    (void)self;
+    struct owner *owner = ex->app;
+    if (owner && owner->kind == OWNER_DELIVERY) {
+        delivery_writable(ex->app);
+    }
+}
+
+static void exchange_ended(struct http_exchange *ex, bool is_cancelled) {
+    struct owner *owner = ex->app;
+    ex->app = NULL;
+    if (owner && owner->kind == OWNER_DELIVERY) {
+        delivery_ended((struct delivery *)owner, is_cancelled);
+    } else if (owner) {
+        control_cancel((struct parked *)owner);
+    }
+}
+
+static void on_cancel(void *self, struct http_exchange *ex) {
+    (void)self;
+    exchange_ended(ex, true);
+}
+
+static void on_done(void *self, struct http_exchange *ex) {
+    (void)self;
+    exchange_ended(ex, false);
+}
+
+static void format_error(void *self, unsigned status, const char *message, struct buf *out,
+                         const char **out_content_type) {
+    (void)self;
+    struct api_error er = {.status = status,
+                           .message = slice_cstr(message),
+                           .type = slice_cstr(error_type(status))};
+    *out_content_type = "application/json";
+    if (dialect_chat.encode_error(&er, out) < 0) {
+        buf_reset(out);
+    }
+}
+
+/* ---- accepting: connections go to the worker with the fewest ---- */
+
+struct handover {
+    struct loop_task task;
+    struct worker *to;
+    int fd;
+    struct addr from;
+};
+
+static void adopt(struct worker *w, int fd, const struct addr *from) {
+    http_server_accept(w->server, fd, from, w->hub->tls);
+}
+
+static void on_handover(struct loop_task *task, void *self) {
+    (void)task;
+    struct handover *h = self;
+    adopt(h->to, h->fd, &h->from);
+    atomic_fetch_sub(&h->to->handovers, 1);
+    mem_free(h);
+}
+
+static uint64_t load_of(const struct worker *w) {
+    return atomic_load_explicit(&http_server_stats(w->server)->connections_open, memory_order_relaxed) +
+           atomic_load_explicit(&w->handovers, memory_order_relaxed);
+}
+
+static void on_accept(void *self, int fd, const struct addr *from) {
+    struct worker *w = self, *least = w;
+    struct hub *hub = w->hub;
+    for (unsigned i = 0; i < hub->n_workers; i++) {
+        if (load_of(hub->workers[i]) + 1 < load_of(least)) {
+            least = hub->workers[i];
+        }
+    }
+    if (least == w) {
+        adopt(w, fd, from);
+        return;
+    }
+    struct handover *h = mem_zalloc(sizeof *h);
+    *h = (struct handover){.to = least, .fd = fd, .from = *from};
+    h->task = (struct loop_task){.fn = on_handover, .self = h};
+    atomic_fetch_add(&least->handovers, 1);
+    loop_post(least->loop, &h->task);
+}
+
+/* ---- life ---- */
+
+static void on_wake(struct loop_task *task, void *self) {
+    (void)task;
+    struct worker *w = self;
+    atomic_store(&w->wake_posted, false);
+    for (struct delivery *d = w->deliveries, *next; d; d = next) {
+        next = delivery_next(d);
+        delivery_recheck_step(d);
+    }
+    control_recheck(w);
+}
+
+void worker_wake(struct worker *w) {
+    if (!atomic_exchange(&w->wake_posted, true)) {
+        loop_post(w->loop, &w->wake);
+    }
+}
+
+void worker_init(struct worker *w, struct hub *h, struct loop *l) {
+    struct http_limits limits;
+    const struct http_app app = {.on_head = on_head, .on_request = on_request,
+                                 .on_writable = on_writable, .on_cancel = on_cancel,
+                                 .on_done = on_done, .format_error = format_error, .self = w};
+    *w = (struct worker){.hub = h, .loop = l};
+    w->wake = (struct loop_task){.fn = on_wake, .self = w};
+    buf_init(&w->out, OUT_MAX_BYTES);
+    buf_init(&w->body, BODY_MAX_BYTES);
+    hist_init(&w->late_ns);
+    http_limits_default(&limits);
+    w->server = http_server_new(l, &limits, &app);
+    endpoint_chat_prepare(w);
+}
+
+int worker_listen(struct worker *w, const struct addr *addrs, unsigned n, bool first, struct err *e) {
+    for (unsigned i = 0; i < n; i++) {
+        bool shared = w->hub->n_workers > 1 && !addr_is_unix(&addrs[i]);
+        const struct listen_options lo = {.backlog = 4096, .shared = shared, .first = first};
+        if (!first && !shared) {
+            continue;             /* the first worker accepts for all */
+        }
+        int rc = listener_open(w->loop, &addrs[i], &lo, on_accept, w, &w->listeners[w->n_listeners], e);
+        if (rc < 0) {
+            return rc;
+        }
+        w->n_listeners++;
+    }
+    return 0;
+}
+
+void worker_close(struct worker *w) {
+    for (unsigned i = 0; i < w->n_listeners; i++) {
+        listener_close(&w->listeners[i]);
+    }
+    w->n_listeners = 0;
+    http_server_close_all(w->server);
+    http_server_free(w->server);
+    w->server = NULL;
+    buf_dispose(&w->out);
+    buf_dispose(&w->body);
+    buf_dispose(&w->static_store);
+}

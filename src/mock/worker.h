@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One loop of a mock: listeners, HTTP server, deliveries and parked control requests. Its loop's
+ * thread, except where "any thread" is said. */
+#ifndef PENSTOCK_MOCK_WORKER_H
+#define PENSTOCK_MOCK_WORKER_H
+
+#include "base/hist.h"
+#include "dialect/event.h"
+#include "http/server.h"
+#include "mock/hub.h"
+
+struct delivery;
+struct parked;
+
+/* Slots of a paced stream that leave in one write, at most; more are the next turn's. */
+#define WORKER_MAX_DUES 64
+
+struct worker {
+    struct hub *hub;
+    struct loop *loop;
+    struct http_server *server;
+    struct listener *listeners[MOCK_MAX_LISTEN];
+    unsigned n_listeners;
+    struct buf out;                      /* frames of one write */
+    struct buf body;                     /* a whole answer on its way */
+    struct delivery *deliveries;         /* all that are open */
+    struct parked *parked;
+    struct loop_task wake;
+    _Atomic bool wake_posted;
+    _Atomic unsigned handovers;          /* connections on their way to us */
+    struct hist late_ns;                 /* paced tokens: written minus due */
+    int64_t dues[WORKER_MAX_DUES];       /* of the slots of one write */
+    _Atomic uint64_t tokens;
+    struct slice static_body;            /* the answer of the model `static`, encoded once */
+    struct buf static_store;
+};
+
+/* Everything but the listeners. */
+void worker_init(struct worker *w, struct hub *h, struct loop *l);
+int worker_listen(struct worker *w, const struct addr *addrs, unsigned n, bool first, struct err *e) MUST_CHECK;
+/* Closes listeners, connections, deliveries and parked requests. The loop is the caller's. */
+void worker_close(struct worker *w);
+void worker_wake(struct worker *w);      /* any thread */
+
+/* ---- answers, for the endpoints ---- */
+
+void respond_json(struct worker *w, struct http_exchange *ex, unsigned status, struct slice body);
+void respond_error(struct worker *w, struct http_exchange *ex, const struct api_error *er,
+                   unsigned retry_after_s);
+void respond_simple_error(struct worker *w, struct http_exchange *ex, unsigned status,
+                          const char *code, const char *format, ...) PRINTF_LIKE(5, 6);
+
+/* Headers that every answer carries. request_id is written into id_space. */
+#define WORKER_ID_BYTES 24
+#define WORKER_MAX_HEADERS 12
+struct header_set {
+    struct http_header items[WORKER_MAX_HEADERS];
+    unsigned count;
+    char id_space[WORKER_ID_BYTES];
+};
+void header_set_init(struct worker *w, struct header_set *set, struct slice content_type);
+void header_set_add(struct header_set *set, struct slice name, struct slice value);
+
+/* endpoint_chat.c: POST /chat/completions */
+void endpoint_chat(struct worker *w, struct http_exchange *ex);
+void endpoint_chat_prepare(struct worker *w);
+bool model_is_known(const struct mock_options *o, struct slice model);
+
+/* control.c: /penstock/…, /metrics, /health */
+void control_step(struct worker *w, struct http_exchange *ex);
+void control_wait(struct worker *w, struct http_exchange *ex);
+void control_journal(struct worker *w, struct http_exchange *ex);
+void control_journal_clear(struct worker *w, struct http_exchange *ex);
+void control_metrics(struct worker *w, struct http_exchange *ex);
+void control_health(struct worker *w, struct http_exchange *ex);
+void control_recheck(struct worker *w);              /* parked requests that can be answered are */
+void control_cancel(struct parked *p);               /* its client is gone */
+
+/* An exchange's app pointer is one of the two. */
+enum owner_kind { OWNER_DELIVERY, OWNER_PARKED };
+struct owner {
+    enum owner_kind kind;
+};
+
+#endif
