@@ -4,6 +4,7 @@
 
 #include "cli/load.h"
 #include "gateway/serve.h"
+#include "mock/mock.h"
 
 struct serve_flags {
     struct load_flags load;
@@ -27,16 +28,37 @@ static const char *const examples[] = {
     NULL,
 };
 
+static bool needs_mock(const struct config *c) {
+    for (unsigned i = 0; i < c->n_providers; i++)
+        if (c->providers[i].is_mock) return true;
+    return false;
+}
+
+/* The built-in mock is a server of its own on a free port of loopback: the gateway's way to it is the way to any upstream. */
+static int serve(const struct config *c, bool banner) {
+    struct serve_options o = {.banner = banner, .color = term_color(STDOUT_FILENO)};
+    struct err e = {0};
+    struct mock *mock = NULL;
+    int code = EXIT_FAILED;
+    if (needs_mock(c)) {
+        struct mock_options m;
+        mock_options_default(&m);
+        mock = mock_start(&m, &e);
+        o.mock_base_url = mock ? mock_base_url(mock) : NULL;
+    }
+    if (!e.text[0]) code = serve_run(c, &o, &e);
+    if (e.text[0]) fprintf(stderr, "penstock serve: %s\n", e.text);
+    mock_stop(&mock);
+    return code;
+}
+
 static int run(const struct command *self, unsigned argc, char **argv) {
     struct serve_flags f = {.banner = true};
     struct command_line line;
     int code;
     if (command_parse(self, argc, argv, &f, &line, &code)) {
         struct config *c = load_config(&f.load, NULL);
-        struct serve_options o = {.banner = f.banner, .color = term_color(STDOUT_FILENO)};
-        struct err e = {0};
-        code = c ? serve_run(c, &o, &e) : EXIT_CONFIG;
-        if (e.text[0] && code != EXIT_OK) fprintf(stderr, "penstock serve: %s\n", e.text);
+        code = c ? serve(c, f.banner) : EXIT_CONFIG;
         config_free(&c);
     }
     command_line_dispose(&line);

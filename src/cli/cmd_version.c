@@ -7,7 +7,7 @@
 #include <yyjson.h>
 #include <zlib.h>
 
-#include "base/version.h"
+#include "version.h"
 #include "cli/command.h"
 
 struct version_flags {

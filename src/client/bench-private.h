@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Inside the bench: a lane is one thread with its loop, pool and slots; a slot is one call at a time.
  *
- *   bench.c        options, threads, signals, exit codes
+ *   bench.c        options, threads, exit codes
  *   bench_lane.c   when calls start and when it is over
  *   bench_slot.c   one call: bytes → frames → events → figures
  *   bench_report.c the figures, for people and as JSON */
@@ -38,6 +38,7 @@ enum bench_failure {
 /* What one lane counts; merged at the end. Latencies are of calls that started in the window. */
 struct bench_figures {
     uint64_t started, completed, failed, unfinished, stalled, verified;
+    uint64_t in_window;                    /* completed inside the window, whenever they began */
     uint64_t failures[FAILURE_COUNT];
     uint64_t statuses[6];                  /* by hundreds; 0: none came */
     uint64_t frames, tokens, reads, bytes; /* inside the window: content frames, content events, reads */
@@ -48,6 +49,9 @@ struct bench_figures {
     int64_t cpu_ns, wall_ns;               /* of the window */
     double cpu_share;                      /* the busiest lane's */
 };
+
+void figures_init(struct bench_figures *f);
+void figures_merge(struct bench_figures *into, const struct bench_figures *from);
 
 struct bench;
 struct lane;
@@ -62,7 +66,7 @@ struct slot {
     struct buf request;
     struct slice request_slice;
     struct expect expect;
-    struct loop_task again;                /* the slot is free: at the end of the turn */
+    struct timer again;                    /* after a failure: a pause before the next call */
     int64_t scheduled_ns, start_ns, first_ns, last_ns;
     int64_t stamp_ns;                      /* of the comment just read; 0: none */
     unsigned status;
@@ -87,10 +91,11 @@ struct lane {
     int64_t begin_ns;                      /* first scheduled start */
     int64_t open_ns, close_ns;             /* the window */
     int64_t cpu_at_open_ns;
-    bool is_open, is_closing, is_over;
+    bool is_open, is_over;
+    bool no_more;                          /* all requests have been given out */
     struct loop_task stop;
+    _Atomic bool stop_posted;
     struct bench_figures figures;
-    struct bench_figures *merged;
 };
 
 struct bench {
@@ -112,7 +117,8 @@ extern const char *const bench_failure_names[FAILURE_COUNT];
 int lane_init(struct lane *l, struct bench *b, unsigned index, struct err *e) MUST_CHECK;
 void lane_run(struct lane *l);
 void lane_dispose(struct lane *l);
-void lane_slot_free(struct slot *s);       /* the call has ended: the slot may be used again */
+void lane_slot_free(struct slot *s);       /* the call has ended: the slot may be used again, now */
+void lane_stop(struct lane *l);            /* any thread */
 bool lane_in_window(const struct lane *l);
 
 /* bench_slot.c */

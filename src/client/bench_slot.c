@@ -84,6 +84,7 @@ static void slot_done(struct slot *s) {
     f->statuses[s->status / 100 < 6 ? s->status / 100 : 0]++;
     if (!s->has_failed) {
         f->completed++;
+        f->in_window += lane_in_window(s->lane);
         record_times(s, loop_now_ns(s->lane->loop));
     }
     if (s->decoder) {
@@ -214,8 +215,8 @@ static void on_body(void *self, struct slice bytes) {
     }
 }
 
-static void on_batch_end(void *self) {
-    struct slot *s = self;
+/* One read has been handled; called at the latest when the call ends. */
+static void count_read(struct slot *s) {
     struct lane *l = s->lane;
     if (s->read_has_content) {
         l->figures.reads++;
@@ -224,6 +225,10 @@ static void on_batch_end(void *self) {
     if (lane_in_window(l)) {
         hist_record(&l->figures.lag_ns, clock_mono_ns() - loop_now_ns(l->loop));
     }
+}
+
+static void on_batch_end(void *self) {
+    count_read(self);
 }
 
 static void check_text(struct slot *s) {
@@ -275,6 +280,7 @@ static void on_end(void *self) {
         end_whole(s);
     }
     check_text(s);
+    count_read(s);
     slot_done(s);
 }
 
@@ -349,6 +355,7 @@ void slot_start(struct slot *s, uint64_t number, int64_t scheduled_ns) {
 }
 
 void slot_stop(struct slot *s) {
+    timer_stop(&s->again);
     if (!s->call) {
         return;
     }

@@ -103,6 +103,13 @@ static int ask(struct chat *c, struct slice prompt) {
 
 /* ---- where questions come from ---- */
 
+static struct slice strip_line_end(struct slice s) {
+    while (s.len > 0 && (s.ptr[s.len - 1] == '\n' || s.ptr[s.len - 1] == '\r')) {
+        s.len--;
+    }
+    return s;
+}
+
 static int ask_stdin(struct chat *c) {
     struct buf prompt;
     buf_init(&prompt, PROMPT_MAX_BYTES);
@@ -119,18 +126,10 @@ static int ask_stdin(struct chat *c) {
     if (slice_is_empty(slice_trim(buf_slice(&prompt)))) {
         fprintf(stderr, "penstock chat: nothing to ask: give a prompt, or text on standard input\n");
     } else {
-        code = ask(c, buf_slice(&prompt));
+        code = ask(c, strip_line_end(buf_slice(&prompt)));
     }
     buf_dispose(&prompt);
     return code;
-}
-
-static struct slice strip_line(char *line) {
-    size_t len = strlen(line);
-    while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r')) {
-        len--;
-    }
-    return slice_trim(slice_make(line, len));
 }
 
 static void greet(const struct chat *c) {
@@ -153,7 +152,7 @@ static int converse(struct chat *c) {
             fputc('\n', stderr);
             return CLIENT_OK;
         }
-        struct slice said = strip_line(line);
+        struct slice said = slice_trim(strip_line_end(slice_cstr(line)));
         if (slice_eq(said, SLICE("/exit")) || slice_eq(said, SLICE("/quit"))) {
             return CLIENT_OK;
         }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client/target.h"
 
-#include "base/version.h"
+#include "version.h"
 
 static int add_header(struct target *t, struct slice name, struct slice value, struct err *e) {
     if (!http_header_is_valid(name, value)) {

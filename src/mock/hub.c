@@ -57,7 +57,7 @@ void hub_count(struct hub *h, enum hub_counter which, int64_t by) {
 
 void hub_wake(struct hub *h) {
     for (unsigned i = 0; i < h->n_workers; i++) {
-        worker_wake(h->workers[i]);
+        mock_worker_wake(h->workers[i]);
     }
 }
 

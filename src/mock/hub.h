@@ -39,6 +39,7 @@ struct hub {
     _Atomic uint64_t counters[COUNTER_COUNT];
     _Atomic uint64_t serial;
     _Atomic unsigned parked;               /* control requests that wait for something */
+    _Atomic bool is_closing;               /* nobody is woken any more */
     struct worker **workers;
     unsigned n_workers;
     pthread_mutex_t lock;

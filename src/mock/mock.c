@@ -79,11 +79,22 @@ static void write_base_url(struct mock *m, const struct addr *a) {
 
 /* ---- making and unmaking ---- */
 
-/* Loops go last: closing one worker's streams may wake the others. */
+/* Work posted to a loop of ours, connections handed over and wakes, runs before its worker goes. */
+static void flush_posted(struct mock *m) {
+    for (unsigned i = 0; i < m->hub.n_workers; i++) {
+        struct thread *t = &m->threads[i];
+        if (t->worker.loop && (t->owns_loop || atomic_load(&t->worker.wake_posted))) {
+            loop_turn(t->worker.loop, false);
+        }
+    }
+}
+
 static void destroy(struct mock *m) {
+    atomic_store(&m->hub.is_closing, true);
+    flush_posted(m);
     for (unsigned i = 0; i < m->hub.n_workers; i++) {
         if (m->threads[i].worker.loop) {
-            worker_close(&m->threads[i].worker);
+            mock_worker_close(&m->threads[i].worker);
         }
     }
     for (unsigned i = 0; i < m->hub.n_workers; i++) {
@@ -120,8 +131,8 @@ static int open_worker(struct mock *m, unsigned i, struct loop *given, struct ad
         return -ERR_IO;
     }
     t->owns_loop = !given;
-    worker_init(&t->worker, &m->hub, l);
-    int rc = worker_listen(&t->worker, addrs, n, i == 0, e);
+    mock_worker_init(&t->worker, &m->hub, l);
+    int rc = mock_worker_listen(&t->worker, addrs, n, i == 0, e);
     for (unsigned k = 0; rc == 0 && i == 0 && k < t->worker.n_listeners; k++) {
         addrs[k] = *listener_addr(t->worker.listeners[k]);
     }
@@ -201,9 +212,6 @@ static void join_threads(struct mock *m) {
         if (t->is_running) {
             pthread_join(t->id, NULL);
             t->is_running = false;
-        }
-        if (t->owns_loop) {
-            loop_turn(t->worker.loop, false);        /* connections that were on their way to it */
         }
     }
 }

@@ -61,7 +61,8 @@ struct mock *mock_start(const struct mock_options *o, struct err *e) MUST_CHECK;
 struct mock *mock_attach(struct loop *l, const struct mock_options *o, struct err *e) MUST_CHECK;
 /* "http://127.0.0.1:41234/v1" of the first address; a Unix socket's is "http+unix://%2Frun%2Fx.sock/v1". Lives as long as the mock. */
 const char *mock_base_url(const struct mock *m);
-/* Closes everything at once and joins the threads. Clears the pointer; NULL is fine. */
+/* Closes everything at once and joins the threads; an attached one may take a turn of its loop for that, so not from inside a callback of
+ * it. Clears the pointer; NULL is fine. */
 void mock_stop(struct mock **m);
 
 /* For tests and the summary. Any thread. */

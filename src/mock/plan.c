@@ -186,7 +186,11 @@ static bool parse_count(struct slice text, struct slice *out_tag, uint64_t *out_
         return false;
     }
     *out_tag = slice_sub(rest, 0, (size_t)end);
-    return slice_to_u64(slice_trim(slice_from(rest, (size_t)end + 4)), UINT64_C(1000000000), out_to);
+    struct slice number = slice_from(rest, (size_t)end + 4);
+    while (number.len && (number.ptr[number.len - 1] == '\n' || number.ptr[number.len - 1] == '\r')) {
+        number.len--;
+    }
+    return slice_to_u64(number, UINT64_C(1000000000), out_to);
 }
 
 static bool wants_story(struct slice text) {

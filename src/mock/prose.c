@@ -92,7 +92,7 @@ static const char *const essay_middles[] = {
     "Whoever has carried a {n} through {w} knows the principle already.",
     "If two explanations fit, keep the one that can be proved wrong before {w} sets in.",
     "The cost is rarely where one expects it, so it is worth looking twice.",
-    "This is also why {K} looks different from close up than from across {v}.",
+    "This is also why one sees {K} differently from close up than from across {v}.",
     "What cannot be seen cannot be repaired, and what is repaired {m} stays repaired.",
     "It is fine to be slow at the start, as long as each step can be taken back.",
     "When in doubt, write it down as you would tell it to {F}.",

@@ -291,13 +291,13 @@ static void on_wake(struct loop_task *task, void *self) {
     control_recheck(w);
 }
 
-void worker_wake(struct worker *w) {
-    if (!atomic_exchange(&w->wake_posted, true)) {
+void mock_worker_wake(struct worker *w) {
+    if (!atomic_load(&w->hub->is_closing) && !atomic_exchange(&w->wake_posted, true)) {
         loop_post(w->loop, &w->wake);
     }
 }
 
-void worker_init(struct worker *w, struct hub *h, struct loop *l) {
+void mock_worker_init(struct worker *w, struct hub *h, struct loop *l) {
     struct http_limits limits;
     const struct http_app app = {.on_head = on_head, .on_request = on_request,
                                  .on_writable = on_writable, .on_cancel = on_cancel,
@@ -312,7 +312,7 @@ void worker_init(struct worker *w, struct hub *h, struct loop *l) {
     endpoint_chat_prepare(w);
 }
 
-int worker_listen(struct worker *w, const struct addr *addrs, unsigned n, bool first, struct err *e) {
+int mock_worker_listen(struct worker *w, const struct addr *addrs, unsigned n, bool first, struct err *e) {
     for (unsigned i = 0; i < n; i++) {
         bool shared = w->hub->n_workers > 1 && !addr_is_unix(&addrs[i]);
         const struct listen_options lo = {.backlog = 4096, .shared = shared, .first = first};
@@ -328,7 +328,7 @@ int worker_listen(struct worker *w, const struct addr *addrs, unsigned n, bool f
     return 0;
 }
 
-void worker_close(struct worker *w) {
+void mock_worker_close(struct worker *w) {
     for (unsigned i = 0; i < w->n_listeners; i++) {
         listener_close(&w->listeners[i]);
     }

@@ -36,11 +36,11 @@ struct worker {
 };
 
 /* Everything but the listeners. */
-void worker_init(struct worker *w, struct hub *h, struct loop *l);
-int worker_listen(struct worker *w, const struct addr *addrs, unsigned n, bool first, struct err *e) MUST_CHECK;
+void mock_worker_init(struct worker *w, struct hub *h, struct loop *l);
+int mock_worker_listen(struct worker *w, const struct addr *addrs, unsigned n, bool first, struct err *e) MUST_CHECK;
 /* Closes listeners, connections, deliveries and parked requests. The loop is the caller's. */
-void worker_close(struct worker *w);
-void worker_wake(struct worker *w);      /* any thread */
+void mock_worker_close(struct worker *w);
+void mock_worker_wake(struct worker *w);      /* any thread */
 
 /* ---- answers, for the endpoints ---- */
 

@@ -36,7 +36,8 @@ int addr_from_unix_path(struct slice path, struct addr *out_addr, struct err *e)
         return err_set(e, ERR_USAGE, "a Unix socket needs a path, as in unix:/run/penstock.sock");
     }
     if (path.len >= sizeof a.u.un.sun_path) {
-        return err_set(e, ERR_USAGE, "the Unix socket path '%.*s' is %zu bytes long; the system allows %zu",
+        return err_set(e, ERR_USAGE,
+                       "the Unix socket path '%.*s' is %zu bytes long; the system allows %zu",
                        (int)(path.len < 60 ? path.len : 60), path.ptr, path.len,
                        sizeof a.u.un.sun_path - 1);
     }
@@ -47,7 +48,8 @@ int addr_from_unix_path(struct slice path, struct addr *out_addr, struct err *e)
     return 0;
 }
 
-/* Splits "host:port" and "[host]:port"; the brackets go. False when there is no port or something is left over. */
+/* Splits "host:port" and "[host]:port"; the brackets go. False when there is no port or something
+ * is left over. */
 static bool split_host_port(struct slice text, struct slice *out_host, struct slice *out_port) {
     if (text.len > 0 && text.ptr[0] == '[') {
         ptrdiff_t end = slice_index(text, ']');
@@ -64,8 +66,8 @@ static bool split_host_port(struct slice text, struct slice *out_host, struct sl
 }
 
 static int bad_address(struct slice text, const char *why, struct err *e) {
-    return err_set(e, ERR_USAGE, "'%.*s' is not an address: %s", (int)(text.len < 100 ? text.len : 100),
-                   text.ptr, why);
+    return err_set(e, ERR_USAGE, "'%.*s' is not an address: %s",
+                   (int)(text.len < 100 ? text.len : 100), text.ptr, why);
 }
 
 int addr_parse(struct slice text, struct addr *out_addr, struct err *e) {
@@ -81,7 +83,9 @@ int addr_parse(struct slice text, struct addr *out_addr, struct err *e) {
         return bad_address(text, "the port must be a number from 0 to 65535", e);
     }
     if (text.ptr[0] == '[') {
-        if (addr_from_literal(host, (uint16_t)port, out_addr) && out_addr->u.sa.sa_family == AF_INET6) return 0;
+        if (addr_from_literal(host, (uint16_t)port, out_addr) &&
+            out_addr->u.sa.sa_family == AF_INET6)
+            return 0;
         return bad_address(text, "what is in brackets must be an IPv6 address", e);
     }
     if (host.len == 0) host = SLICE("0.0.0.0");
@@ -97,7 +101,8 @@ static const char *unix_text(const struct addr *a, char out[ADDR_TEXT_BYTES]) {
     const char *path = a->u.un.sun_path;
     bool is_abstract = max > 1 && path[0] == '\0';
     size_t len = is_abstract ? max - 1 : strnlen(path, max);
-    snprintf(out, ADDR_TEXT_BYTES, "unix:%s%.*s", is_abstract ? "@" : "", (int)len, path + is_abstract);
+    snprintf(out, ADDR_TEXT_BYTES, "unix:%s%.*s", is_abstract ? "@" : "", (int)len,
+             path + is_abstract);
     return out;
 }
 

@@ -24,7 +24,8 @@ struct addr {
 
 #define ADDR_TEXT_BYTES 128
 
-/* Numeric host:port or unix:path (no DNS; "localhost" is 127.0.0.1, an empty host is 0.0.0.0). Port 0 is allowed. */
+/* Numeric host:port or unix:path (no DNS; "localhost" is 127.0.0.1, an empty host is 0.0.0.0). Port
+ * 0 is allowed. */
 int addr_parse(struct slice text, struct addr *out_addr, struct err *e) MUST_CHECK;
 /* An IPv4 or IPv6 literal without brackets; false when it is none (a name, then). */
 bool addr_from_literal(struct slice host, uint16_t port, struct addr *out_addr) MUST_CHECK;

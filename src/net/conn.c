@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A conn is a sock, or a sock under TLS, and the rules of net/conn.h about when it calls whom.
  *
- * Lifetime. Callbacks may close the conn. `busy` counts the calls that are on the stack; conn_close closes the socket at once, and
- * the memory goes when the last of them returns and no turn-end task is queued (`conn_release`, `on_later`). Code that comes back
- * from a callback asks conn_is_live before it goes on.
+ * Lifetime. Callbacks may close the conn. `busy` counts the calls that are on the stack; conn_close
+ * closes the socket at once, and the memory goes when the last of them returns and no turn-end task
+ * is queued (`conn_release`, `on_later`). Code that comes back from a callback asks conn_is_live
+ * before it goes on.
  *
- * Watching. What the socket is to report follows from the flags alone (wanted_events); it is told once, when the event is over. */
+ * Watching. What the socket is to report follows from the flags alone (wanted_events); it is told
+ * once, when the event is over. */
 #include "net/conn.h"
 
 #include <assert.h>
@@ -23,7 +25,8 @@ struct conn {
     struct tls_stream *tls;        /* NULL: plain */
     struct conn_callbacks cb;
     void *self;
-    conn_handshake_fn *on_handshake;   /* client's, until the handshake is over; then the callbacks above count */
+    /* client's, until the handshake is over; then the callbacks above count */
+    conn_handshake_fn *on_handshake;
     void *handshake_self;
     struct loop_task later;
     uint32_t read_bytes;
@@ -43,7 +46,8 @@ static bool conn_is_live(const struct conn *c) {
 
 /* ---- watching ---- */
 
-/* TLS may have to write to read, and the reverse: that counts while there is somebody to read, or to write. */
+/* TLS may have to write to read, and the reverse: that counts while there is somebody to read, or
+ * to write. */
 static unsigned tls_events(const struct conn *c) {
     unsigned events = tls_wanted_events(c->tls);
     if (!c->reads_on || c->is_eof) events &= ~(unsigned)SOCK_WRITABLE;
@@ -60,8 +64,8 @@ static bool waits_for_room(const struct conn *c) {
 
 static unsigned wanted_events(const struct conn *c) {
     if (c->is_gone) return 0;
-    return (c->reads_on && !c->is_eof ? SOCK_READABLE : 0u) | (waits_for_room(c) ? SOCK_WRITABLE : 0u) |
-           (c->tls ? tls_events(c) : 0u);
+    return (c->reads_on && !c->is_eof ? SOCK_READABLE : 0u) |
+           (waits_for_room(c) ? SOCK_WRITABLE : 0u) | (c->tls ? tls_events(c) : 0u);
 }
 
 static void conn_update_watch(struct conn *c) {
@@ -129,7 +133,8 @@ static ssize_t read_some(struct conn *c, char *into, struct err *e) {
     return sock_read(c->sock, into, c->read_bytes, e);
 }
 
-/* Whether the next read is likely to give something now: a full buffer, or an end that has shown already. */
+/* Whether the next read is likely to give something now: a full buffer, or an end that has shown
+ * already. */
 static bool expects_more(const struct conn *c, size_t last_read) {
     if (c->has_hup) return true;
     return c->tls ? tls_may_have_more(c->tls) : last_read == c->read_bytes;
@@ -179,7 +184,6 @@ static void conn_handshake(struct conn *c) {
     int rc = tls_handshake(c->tls, &e);
     if (rc == 0) return;
     handshake_ended(c, rc < 0 ? &e : NULL);
-    if (conn_is_live(c) && c->owes_writable) report_writable(c);
     /* The first bytes may have come in the same packet. */
     if (conn_is_live(c) && c->reads_on && tls_may_have_more(c->tls)) conn_read(c);
 }
@@ -245,7 +249,8 @@ struct conn *conn_new(struct loop *l, struct sock *sock) {
     return c;
 }
 
-struct conn *conn_accept(struct loop *l, int fd, struct tls_context *tls, const struct conn_callbacks *cb, void *self) {
+struct conn *conn_accept(struct loop *l, int fd, struct tls_context *tls,
+                         const struct conn_callbacks *cb, void *self) {
     struct conn *c = mem_alloc(sizeof *c);
     *c = (struct conn){.loop = l, .read_bytes = DEFAULT_READ_BYTES, .cb = *cb, .self = self};
     c->sock = sock_adopt(l, fd, on_sock_event, c);
@@ -253,8 +258,8 @@ struct conn *conn_accept(struct loop *l, int fd, struct tls_context *tls, const 
     return c;
 }
 
-void conn_start_tls(struct conn *c, struct tls_context *tls, struct slice host, struct tls_session_slot *slot,
-                    conn_handshake_fn *on_handshake, void *self) {
+void conn_start_tls(struct conn *c, struct tls_context *tls, struct slice host,
+                    struct tls_session_slot *slot, conn_handshake_fn *on_handshake, void *self) {
     c->tls = tls_stream_new_client(tls, c->sock, host, slot);
     c->on_handshake = on_handshake;
     c->handshake_self = self;

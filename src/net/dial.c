@@ -4,9 +4,9 @@
  *   dial_start ──▶ resolving ──▶ racing ──▶ shaking hands ──▶ on_ready(conn)
  *        └── literal, Unix path ───▲                    (plain: at once)
  *
- * The race follows RFC 8305: one address after the other, families interleaved, 250 ms apart or as soon as one fails; the first that
- * connects wins and the others are closed. Failures leave by a timer that is due at once, so that on_ready never runs before
- * dial_start returned. */
+ * The race follows RFC 8305: one address after the other, families interleaved, 250 ms apart or as
+ * soon as one fails; the first that connects wins and the others are closed. Failures leave by a
+ * timer that is due at once, so that on_ready never runs before dial_start returned. */
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -17,6 +17,7 @@
 #include "dns-private.h"
 
 #define ATTEMPT_STAGGER_NS (250 * NS_PER_MS)
+#define TARGET_BYTES 300
 
 struct attempt {
     struct dial *dial;
@@ -101,20 +102,25 @@ static void fail_soon(struct dial *d) {
 }
 
 /* "api.example.com:443", "[::1]:443", "unix:/path"; cut when longer than a host may be. */
-static const char *dial_target(const struct dial *d, char out[300]) {
-    if (d->is_unix) snprintf(out, 300, "unix:%s", d->host);
-    else if (strchr(d->host, ':')) snprintf(out, 300, "[%.255s]:%u", d->host, d->port);
-    else snprintf(out, 300, "%.255s:%u", d->host, d->port);
+static const char *dial_target(const struct dial *d, char out[TARGET_BYTES]) {
+    if (d->is_unix) snprintf(out, TARGET_BYTES, "unix:%s", d->host);
+    else if (strchr(d->host, ':')) snprintf(out, TARGET_BYTES, "[%.255s]:%u", d->host, d->port);
+    else snprintf(out, TARGET_BYTES, "%.255s:%u", d->host, d->port);
     return out;
+}
+
+static const char *step_name(const struct dial *d) {
+    if (d->conn) return "the TLS handshake";
+    return d->wait.link ? "the name look-up" : "connecting";
 }
 
 static void on_deadline(struct timer *t, void *self) {
     struct dial *d = self;
-    char target[300];
-    const char *step = d->conn ? "the TLS handshake" : d->wait.link ? "the name look-up" : "connecting";
+    char target[TARGET_BYTES];
+    int64_t timeout_ns = d->conn ? d->tls_timeout_ns : d->connect_timeout_ns;
     (void)t;
-    err_set(&d->failure, ERR_TIMEOUT, "connect to %.150s: %s took longer than %lld ms", dial_target(d, target), step,
-            (long long)((d->conn ? d->tls_timeout_ns : d->connect_timeout_ns) / NS_PER_MS));
+    err_set(&d->failure, ERR_TIMEOUT, "connect to %.150s: %s took longer than %lld ms",
+            dial_target(d, target), step_name(d), (long long)(timeout_ns / NS_PER_MS));
     dial_fail(d);
 }
 
@@ -136,7 +142,7 @@ static void on_handshake(void *self, struct conn *c, const struct err *e) {
     struct dial *d = self;
     d->timing.tls_ns = step_took(d);
     if (e) {
-        char target[300];
+        char target[TARGET_BYTES];
         err_set(&d->failure, e->kind, "connect to %.90s: %s", dial_target(d, target), e->text);
         dial_fail(d);
         return;
@@ -167,8 +173,9 @@ static void attempt_won(struct dial *d, struct attempt *winner) {
 /* Of several failures the most telling counts: that a family has no route says little. */
 static void note_failure(struct dial *d, int os_errno) {
     int had = d->failure.os_errno;
-    bool is_weak = had == 0 || had == ENETUNREACH || had == EHOSTUNREACH || had == EADDRNOTAVAIL || had == EAFNOSUPPORT;
-    char target[300];
+    bool is_weak = had == 0 || had == ENETUNREACH || had == EHOSTUNREACH || had == EADDRNOTAVAIL ||
+                   had == EAFNOSUPPORT;
+    char target[TARGET_BYTES];
     if (!is_weak) return;
     err_set_os(&d->failure, ERR_CONNECT, os_errno, "connect to %.150s", dial_target(d, target));
 }
@@ -209,7 +216,8 @@ static void attempt_next(struct dial *d) {
         }
         d->open_count++;
         if (d->next < d->addr_count) {
-            loop_timer_start(d->loop, &d->stagger, loop_now_ns(d->loop) + ATTEMPT_STAGGER_NS, on_stagger, d);
+            loop_timer_start(d->loop, &d->stagger, loop_now_ns(d->loop) + ATTEMPT_STAGGER_NS,
+                             on_stagger, d);
         }
         return;
     }
@@ -217,8 +225,10 @@ static void attempt_next(struct dial *d) {
 }
 
 /* The next address of that family at or after `from`; count when there is none. */
-static unsigned find_family(const struct dns_answer *answer, unsigned from, sa_family_t family, bool is_same) {
-    while (from < answer->count && (answer->addrs[from].u.sa.sa_family == family) != is_same) from++;
+static unsigned find_family(const struct dns_answer *answer, unsigned from, sa_family_t family,
+                            bool is_same) {
+    while (from < answer->count && (answer->addrs[from].u.sa.sa_family == family) != is_same)
+        from++;
     return from;
 }
 

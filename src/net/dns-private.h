@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The loop's name cache. One look-up serves all who wait for it; successes are kept for the TTL, failures for a second, and the
- * address that last answered comes first. */
+/* The loop's name cache. One look-up serves all who wait for it; successes are kept for the TTL,
+ * failures for a second, and the address that last answered comes first. */
 #ifndef PENSTOCK_NET_DNS_PRIVATE_H
 #define PENSTOCK_NET_DNS_PRIVATE_H
 
@@ -21,7 +21,8 @@ struct dns_wait {
     void *self;
 };
 
-/* True: the answer is known and in *out_answer. False: fn will be called with it, later; dns_wait_stop takes that back. */
+/* True: the answer is known and in *out_answer. False: fn will be called with it, later;
+ * dns_wait_stop takes that back. */
 bool dns_get(struct loop *l, struct slice host, struct dns_wait *w, dns_fn *fn, void *self,
              struct dns_answer *out_answer) MUST_CHECK;
 void dns_wait_stop(struct dns_wait *w);

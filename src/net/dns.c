@@ -22,7 +22,8 @@ struct dns_name {
     struct dns_answer answer;
 };
 
-/* Hosts come from the configuration: few. A list in the order of use is found through faster than a table. */
+/* Hosts come from the configuration: few. A list in the order of use is found through faster than a
+ * table. */
 struct dns_cache {
     struct loop *loop;
     struct dns_name *names;
@@ -135,8 +136,8 @@ void dial_forget(struct loop *l) {
     slot->ptr = NULL;
 }
 
-/* A waiter may do anything: cancel another one, dial the same name anew, forget the cache. So the answer and the list are on the stack,
- * and `name` is not touched once the first was called. */
+/* A waiter may do anything: cancel another one, dial the same name anew, forget the cache. So the
+ * answer and the list are on the stack, and `name` is not touched once the first was called. */
 static void on_names(void *self, const struct addr *addrs, unsigned count, const struct err *e) {
     struct dns_name *name = self;
     struct dns_cache *cache = name->cache;
@@ -170,7 +171,8 @@ bool dns_get(struct loop *l, struct slice host, struct dns_wait *w, dns_fn *fn, 
         return true;
     }
     if (!name) name = name_add(cache, host);
-    if (!name->lookup) name->lookup = loop_lookup_start(l, slice_cstr(name->host), 0, on_names, name);
+    if (!name->lookup)
+        name->lookup = loop_lookup_start(l, slice_cstr(name->host), 0, on_names, name);
     w->fn = fn;
     w->self = self;
     wait_link(&name->waiting, w);

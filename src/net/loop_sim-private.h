@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The simulated loop's inside: loop_sim.c turns loops and moves the clock, loop_sim_net.c is the network, loop_sim_plan.c the names,
- * faults and cuts that a test asked for. */
+/* The simulated loop's inside: loop_sim.c turns loops and moves the clock, loop_sim_net.c is the
+ * network, loop_sim_plan.c the names, faults and cuts that a test asked for. */
 #ifndef PENSTOCK_NET_LOOP_SIM_PRIVATE_H
 #define PENSTOCK_NET_LOOP_SIM_PRIVATE_H
 
@@ -44,7 +44,8 @@ struct loop {
     struct loop_task *turn_end_head, **turn_end_tail;
     struct loop_task *posted_head, **posted_tail;
     struct signal_watch *signals;
-    struct sock *socks, **socks_tail;   /* in the order of their making; closed ones stay until nobody walks the list */
+    /* in the order of their making; closed ones stay until nobody walks the list */
+    struct sock *socks, **socks_tail;
     struct listener *listeners;
     struct loop_lookup *lookups_done;
     unsigned open_socks;
@@ -71,8 +72,10 @@ struct sim_plan_for_pipe {
     size_t *read_sizes;           /* the pipe's to free; NULL: none */
     unsigned read_size_count;
 };
-/* The plans of the test for a new connection at `to`, served by the listener at `at`. Uses them up. */
-void plan_take(const struct addr *to, const struct addr *at, bool to_client, struct sim_plan_for_pipe *out_plan);
+/* The plans of the test for a new connection at `to`, served by the listener at `at`. Uses them up.
+ * */
+void plan_take(const struct addr *to, const struct addr *at, bool to_client,
+               struct sim_plan_for_pipe *out_plan);
 int plan_connect_errno(const struct addr *to);
 unsigned plan_run_lookups(struct loop *l);
 void plan_reset(void);

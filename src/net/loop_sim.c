@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The simulated loop: turns, and the one clock that they share. Nothing here sleeps, asks the system for anything, or depends on an
- * address of memory: the seed decides what is not decided by the program. */
+/* The simulated loop: turns, and the one clock that they share. Nothing here sleeps, asks the
+ * system for anything, or depends on an address of memory: the seed decides what is not decided by
+ * the program. */
 #include "net/loop_sim.h"
 
 #include <stdio.h>
@@ -13,7 +14,8 @@
 
 #define SLAB_KEEP_FREE_BYTES (1024 * 1024)
 #define WALL_CLOCK_START_NS (INT64_C(1700000000) * NS_PER_S)   /* 2023-11-14T22:13:20Z */
-/* As many turns without the clock moving mean that somebody wants an event and does nothing about it. */
+/* As many turns without the clock moving mean that somebody wants an event and does nothing about
+ * it. */
 #define BUSY_TURNS 5000000
 
 struct sim sim;
@@ -91,7 +93,8 @@ void sim_plan(int64_t at_ns, sim_event_fn *fn, void *self, size_t number) {
         sim.events = realloc(sim.events, sim.event_room * sizeof *sim.events);
         if (!sim.events) sim_die("out of memory");
     }
-    struct sim_event event = {.at_ns = at_ns, .seq = sim.seq++, .fn = fn, .self = self, .number = number};
+    struct sim_event event = {
+        .at_ns = at_ns, .seq = sim.seq++, .fn = fn, .self = self, .number = number};
     size_t i = sim.event_count++;
     while (i > 0 && is_before(&event, &sim.events[(i - 1) / 2])) {
         sim.events[i] = sim.events[(i - 1) / 2];
@@ -106,7 +109,8 @@ static struct sim_event take_first_event(void) {
     for (;;) {
         size_t child = 2 * i + 1;
         if (child >= sim.event_count) break;
-        if (child + 1 < sim.event_count && is_before(&sim.events[child + 1], &sim.events[child])) child++;
+        if (child + 1 < sim.event_count && is_before(&sim.events[child + 1], &sim.events[child]))
+            child++;
         if (!is_before(&sim.events[child], &last)) break;
         sim.events[i] = sim.events[child];
         i = child;
@@ -292,7 +296,7 @@ void loop_free(struct loop *l) {
     }
     while (l->turn_end_head) run_tasks(&l->turn_end_head, &l->turn_end_tail);
     (void)plan_run_lookups(l);   /* cancelled ones */
-    if (l->open_socks > 0 || l->listeners) sim_die("loop_free: a socket or listener is still open on this loop");
+    if (l->open_socks > 0 || l->listeners) sim_die("loop_free: a socket or listener is still open");
     net_sweep(l);
     loop_unlink(l);
     while (l->signals) {
@@ -333,7 +337,8 @@ struct loop_attachment *loop_attachment(struct loop *l, enum loop_slot slot) {
     return &l->attachments[slot];
 }
 
-void loop_timer_start(struct loop *l, struct timer *t, int64_t deadline_ns, timer_fn *fn, void *self) {
+void loop_timer_start(struct loop *l, struct timer *t, int64_t deadline_ns, timer_fn *fn,
+                      void *self) {
     timer_start(l->wheel, t, deadline_ns, fn, self);
 }
 

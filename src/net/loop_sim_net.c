@@ -3,10 +3,11 @@
  *
  *   writev ──▶ in flight (ordered, delayed) ──▶ ready ──▶ read
  *
- * As in a kernel: in flight and ready together are bounded; FIN and RST queue behind the bytes before them; bytes that are ready when
- * an RST comes can still be read, then reads fail; a close with unread bytes, and bytes for a side that is closed, are answered by RST;
- * RDHUP and errors show whether or not reads are wanted. Readiness is level-triggered and taken at the start of a turn, so that an
- * event may be stale when its callback runs: a read may find nothing. */
+ * As in a kernel: in flight and ready together are bounded; FIN and RST queue behind the bytes
+ * before them; bytes that are ready when an RST comes can still be read, then reads fail; a close
+ * with unread bytes, and bytes for a side that is closed, are answered by RST; RDHUP and errors
+ * show whether or not reads are wanted. Readiness is level-triggered and taken at the start of a
+ * turn, so that an event may be stale when its callback runs: a read may find nothing. */
 #include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -161,7 +162,8 @@ static void fin_arrives(void *self, size_t unused) {
     connection_unref(side->connection);
 }
 
-/* The cut of the test: the receiver sees FIN or RST, the sender RST, as if a box in between had died. */
+/* The cut of the test: the receiver sees FIN or RST, the sender RST, as if a box in between had
+ * died. */
 static void pipe_cut(struct side *receiver) {
     struct pipe *in = &receiver->in;
     int how = in->plan.cut;
@@ -189,7 +191,8 @@ static void bytes_become_ready(struct side *side, size_t bytes) {
 
 static void bytes_arrive(void *self, size_t bytes) {
     struct side *side = self;
-    if (!side->in.is_stalled && (!side->is_open || side->in.is_severed)) send_to(side->other, rst_arrives, 0);
+    if (!side->in.is_stalled && (!side->is_open || side->in.is_severed))
+        send_to(side->other, rst_arrives, 0);
     else if (!is_deaf(side)) bytes_become_ready(side, bytes);
     connection_unref(side->connection);
 }
@@ -199,7 +202,8 @@ static void bytes_arrive(void *self, size_t bytes) {
 /* The size that the test wants for the next read, 0 when any will do. */
 static size_t planned_read(const struct pipe *in) {
     if (in->read_size_left > 0) return in->read_size_left;
-    return in->next_read_size < in->plan.read_size_count ? in->plan.read_sizes[in->next_read_size] : 0;
+    return in->next_read_size < in->plan.read_size_count ? in->plan.read_sizes[in->next_read_size]
+                                                         : 0;
 }
 
 static size_t readable_bytes(const struct pipe *in) {
@@ -258,7 +262,8 @@ ssize_t sock_read(struct sock *s, void *into, size_t max, struct err *e) {
     note_planned_read(in, n);
     pipe_take(in, into, n);
     s->loop->stats.recv_bytes += n;
-    if (into == s->loop->read_buffer && n > s->loop->read_buffer_used) s->loop->read_buffer_used = n;
+    if (into == s->loop->read_buffer && n > s->loop->read_buffer_used)
+        s->loop->read_buffer_used = n;
     return (ssize_t)n;
 }
 
@@ -281,7 +286,9 @@ static struct segment *gather(const struct iovec *iov, int n_iov, size_t bytes) 
 
 ssize_t sock_writev(struct sock *s, const struct iovec *iov, int n_iov, struct err *e) {
     if (s->state == SOCK_CONNECTING) return 0;
-    if (s->state == SOCK_REFUSED || s->side->is_write_shut) return err_set_os(e, ERR_CLOSED, EPIPE, "write");
+    if (s->state == SOCK_REFUSED || s->side->is_write_shut) {
+        return err_set_os(e, ERR_CLOSED, EPIPE, "write");
+    }
     s->loop->stats.send_calls++;
     if (s->side->in.rst) return lost(e, "write");
     struct side *to = s->side->other;
@@ -330,7 +337,9 @@ static unsigned sock_ready(const struct sock *s) {
         return SOCK_WRITABLE | SOCK_HUP;
     default:
         return (pipe_is_readable(in) ? SOCK_READABLE : 0u) |
-               (pipe_room(&s->side->other->in) > 0 || in->rst || s->side->is_write_shut ? SOCK_WRITABLE : 0u) |
+               (pipe_room(&s->side->other->in) > 0 || in->rst || s->side->is_write_shut
+                    ? SOCK_WRITABLE
+                    : 0u) |
                (in->fin || in->rst ? SOCK_HUP : 0u);
     }
 }
@@ -390,7 +399,8 @@ unsigned net_run_sockets(struct loop *l) {
     if (sim.options.shuffle_events) shuffle(list, count);
     for (size_t i = 0; i < count; i++) {
         struct sock *s = list[i];
-        unsigned events = s->is_closed ? 0 : due_events(s);   /* what others' callbacks left of it */
+        /* what others' callbacks left of it */
+        unsigned events = s->is_closed ? 0 : due_events(s);
         if (!events) continue;
         if (events & SOCK_HUP) s->has_reported_hup = true;
         called++;
@@ -413,7 +423,8 @@ void sock_set_callback(struct sock *s, sock_event_fn *fn, void *self) {
 static void side_close(struct side *side, bool with_reset) {
     side->is_open = false;
     side->sock = NULL;
-    if (with_reset || (side->in.ready_bytes > 0 && !side->in.rst)) send_to(side->other, rst_arrives, 0);
+    if (with_reset || (side->in.ready_bytes > 0 && !side->in.rst))
+        send_to(side->other, rst_arrives, 0);
     else side_send_fin(side);
     sim.open_sides--;
     connection_unref(side->connection);
@@ -504,7 +515,8 @@ static bool is_any_host(const struct addr *a) {
 
 static bool serves(const struct listener *ln, const struct addr *to) {
     if (same_addr(&ln->at, to)) return true;
-    return is_any_host(&ln->at) && ln->at.u.sa.sa_family == to->u.sa.sa_family && addr_port(&ln->at) == addr_port(to);
+    return is_any_host(&ln->at) && ln->at.u.sa.sa_family == to->u.sa.sa_family &&
+           addr_port(&ln->at) == addr_port(to);
 }
 
 /* One of those that serve this address (several when shared), drawn by the seed. */
@@ -530,8 +542,8 @@ static bool is_taken(const struct addr *at, const struct listen_options *o) {
     return false;
 }
 
-int listener_open(struct loop *l, const struct addr *at, const struct listen_options *options, accept_fn *fn,
-                  void *self, struct listener **out_listener, struct err *e) {
+int listener_open(struct loop *l, const struct addr *at, const struct listen_options *options,
+                  accept_fn *fn, void *self, struct listener **out_listener, struct err *e) {
     static const struct listen_options defaults;
     const struct listen_options *o = options ? options : &defaults;
     struct addr bound = *at;
@@ -546,7 +558,8 @@ int listener_open(struct loop *l, const struct addr *at, const struct listen_opt
     ln->self = self;
     ln->at = bound;
     ln->is_shared = o->shared;
-    ln->backlog = o->backlog > 0 && o->backlog < DEFAULT_BACKLOG ? (unsigned)o->backlog : DEFAULT_BACKLOG;
+    ln->backlog =
+        o->backlog > 0 && o->backlog < DEFAULT_BACKLOG ? (unsigned)o->backlog : DEFAULT_BACKLOG;
     struct listener **last = &l->listeners;
     while (*last) last = &(*last)->next;
     *last = ln;
@@ -596,7 +609,8 @@ static bool is_open_listener(const struct loop *l, const struct listener *ln) {
 
 static unsigned accept_some(struct loop *l, struct listener *ln) {
     unsigned count = 0;
-    while (count < ACCEPTS_A_TURN && is_open_listener(l, ln) && !ln->is_paused && ln->queue_count > 0) {
+    while (count < ACCEPTS_A_TURN && is_open_listener(l, ln) && !ln->is_paused &&
+           ln->queue_count > 0) {
         int fd = queue_take(ln);
         struct addr from = descriptors[fd - FIRST_FD]->remote;
         count++;
@@ -609,7 +623,8 @@ unsigned net_run_listeners(struct loop *l) {
     unsigned count = 0;
     for (struct listener *ln = l->listeners; ln;) {
         count += accept_some(l, ln);
-        ln = is_open_listener(l, ln) ? ln->next : NULL;   /* it was closed: the others have the next turn */
+        /* it was closed: the others have the next turn */
+        ln = is_open_listener(l, ln) ? ln->next : NULL;
     }
     return count;
 }
@@ -619,11 +634,14 @@ unsigned net_run_listeners(struct loop *l) {
 static void plan_pipes(struct connection *c, const struct listener *ln) {
     plan_take(&c->client.remote, &ln->at, true, &c->client.in.plan);
     plan_take(&c->client.remote, &ln->at, false, &c->server.in.plan);
-    if (c->client.in.plan.cut != CUT_NONE && c->client.in.plan.cut_after_bytes == 0) pipe_cut(&c->client);
-    if (c->server.in.plan.cut != CUT_NONE && c->server.in.plan.cut_after_bytes == 0) pipe_cut(&c->server);
+    if (c->client.in.plan.cut != CUT_NONE && c->client.in.plan.cut_after_bytes == 0)
+        pipe_cut(&c->client);
+    if (c->server.in.plan.cut != CUT_NONE && c->server.in.plan.cut_after_bytes == 0)
+        pipe_cut(&c->server);
 }
 
-/* The hello reaches the other host: it is refused, lost, or queued for the listener, which is what makes the client's side connected. */
+/* The hello reaches the other host: it is refused, lost, or queued for the listener, which is what
+ * makes the client's side connected. */
 static void hello_arrives(void *self, size_t unused) {
     struct side *server = self, *client = server->other;
     struct connection *c = server->connection;
@@ -652,13 +670,14 @@ static void local_addr(const struct addr *to, struct addr *out) {
     *out = (struct addr){.len = to->len};
     out->u.sa.sa_family = to->u.sa.sa_family;
     if (to->u.sa.sa_family == AF_INET) out->u.in4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (to->u.sa.sa_family == AF_INET6) out->u.in6.sin6_addr = (struct in6_addr)IN6ADDR_LOOPBACK_INIT;
+    if (to->u.sa.sa_family == AF_INET6)
+        out->u.in6.sin6_addr = (struct in6_addr)IN6ADDR_LOOPBACK_INIT;
     if (addr_is_unix(to)) out->len = sizeof(sa_family_t);
     else addr_set_port(out, give_port());
 }
 
-int sock_connect(struct loop *l, const struct addr *to, sock_event_fn *fn, void *self, struct sock **out_sock,
-                 struct err *e) {
+int sock_connect(struct loop *l, const struct addr *to, sock_event_fn *fn, void *self,
+                 struct sock **out_sock, struct err *e) {
     struct connection *c = connection_new();
     (void)e;
     side_open(&c->client);

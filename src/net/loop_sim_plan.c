@@ -90,13 +90,15 @@ static struct sim_plan_for_pipe *plan_add(const struct addr *at, unsigned nth, b
     return &p->plan;
 }
 
-void sim_cut_after(const struct addr *at, unsigned nth, bool to_client, size_t bytes, enum sim_cut how) {
+void sim_cut_after(const struct addr *at, unsigned nth, bool to_client, size_t bytes,
+                   enum sim_cut how) {
     struct sim_plan_for_pipe *plan = plan_add(at, nth, to_client);
     plan->cut = (int)how;
     plan->cut_after_bytes = bytes;
 }
 
-void sim_read_sizes(const struct addr *at, unsigned nth, bool to_client, const size_t *sizes, unsigned count) {
+void sim_read_sizes(const struct addr *at, unsigned nth, bool to_client, const size_t *sizes,
+                    unsigned count) {
     struct sim_plan_for_pipe *plan = plan_add(at, nth, to_client);
     if (count == 0) return;
     plan->read_sizes = mem_alloc(count * sizeof *sizes);
@@ -115,11 +117,13 @@ static void plan_merge(struct sim_plan_for_pipe *into, struct sim_plan_for_pipe 
     into->read_size_count = from->read_size_count;
 }
 
-void plan_take(const struct addr *to, const struct addr *at, bool to_client, struct sim_plan_for_pipe *out_plan) {
+void plan_take(const struct addr *to, const struct addr *at, bool to_client,
+               struct sim_plan_for_pipe *out_plan) {
     *out_plan = (struct sim_plan_for_pipe){.cut = CUT_NONE};
     for (struct pipe_plan **link = &pipe_plans; *link;) {
         struct pipe_plan *p = *link;
-        bool is_match = p->to_client == to_client && (same_addr(&p->at, to) || same_addr(&p->at, at));
+        bool is_match =
+            p->to_client == to_client && (same_addr(&p->at, to) || same_addr(&p->at, at));
         if (!is_match || p->countdown-- > 0) {
             link = &p->next;
             continue;
@@ -177,11 +181,12 @@ static void lookup_done(void *self, size_t unused) {
     *last = lookup;
 }
 
-struct loop_lookup *loop_lookup_start(struct loop *l, struct slice host, uint16_t port, loop_names_fn *fn,
-                                      void *self) {
+struct loop_lookup *loop_lookup_start(struct loop *l, struct slice host, uint16_t port,
+                                      loop_names_fn *fn, void *self) {
     struct loop_lookup *lookup = mem_zalloc(sizeof *lookup);
     struct name *name = name_find(host);
-    *lookup = (struct loop_lookup){.loop = l, .fn = fn, .self = self, .port = port, .host = mem_dup_cstr(host)};
+    *lookup = (struct loop_lookup){
+        .loop = l, .fn = fn, .self = self, .port = port, .host = mem_dup_cstr(host)};
     sim.open_lookups++;
     sim_plan(sim.now_ns + (name ? name->delay_ns : 0), lookup_done, lookup, 0);
     return lookup;
@@ -209,7 +214,9 @@ static void lookup_tell(struct loop_lookup *lookup) {
     struct addr addrs[LOOP_MAX_ADDRS];
     struct err e = {0};
     unsigned count = resolve(lookup, addrs);
-    if (count == 0) err_set(&e, ERR_DNS, "cannot resolve '%s': unknown node or service", lookup->host);
+    if (count == 0) {
+        err_set(&e, ERR_DNS, "cannot resolve '%s': unknown node or service", lookup->host);
+    }
     sim.open_lookups--;
     lookup->fn(lookup->self, addrs, count, count > 0 ? NULL : &e);
 }

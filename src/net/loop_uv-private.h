@@ -53,6 +53,7 @@ static inline void stat_add(_Atomic uint64_t *counter, uint64_t n) {
 
 /* A stream socket for this address' family: non-blocking, close-on-exec. Negative: errno. */
 int socket_open(const struct addr *a);
-void socket_set(int fd, int level, int option, int value);   /* failure is fine: Unix sockets know none of them */
+/* failure is fine: Unix sockets know none of them */
+void socket_set(int fd, int level, int option, int value);
 
 #endif

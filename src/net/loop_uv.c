@@ -5,9 +5,10 @@
  *   poll      socket events (loop_uv_sock.c), accepts (loop_uv_listen.c), look-ups, signals
  *   check     due timers, posted work, turn-end work
  *
- * The timerfd is a plain uv_poll beside the sockets: uv_timer has millisecond steps and was measured late. It is never read:
- * setting it anew clears it. It is set only when a deadline comes nearer or when it fired, so timers that are started and stopped
- * (one a request) cost no system call; the price is one idle wake-up per armed deadline that was stopped. */
+ * The timerfd is a plain uv_poll beside the sockets: uv_timer has millisecond steps and was
+ * measured late. It is never read: setting it anew clears it. It is set only when a deadline comes
+ * nearer or when it fired, so timers that are started and stopped (one a request) cost no system
+ * call; the price is one idle wake-up per armed deadline that was stopped. */
 #include "loop_uv-private.h"
 
 #include <assert.h>
@@ -72,7 +73,8 @@ static void on_timer_fd(uv_poll_t *poll, int status, int events) {
     l->timer_fired = true;
 }
 
-/* Every turn, also with nothing due: a wheel that stands at the present needs no detour for a timer that is near. */
+/* Every turn, also with nothing due: a wheel that stands at the present needs no detour for a timer
+ * that is near. */
 static void timers_fire(struct loop *l) {
     int64_t next_ns = wheel_next_ns(l->wheel);
     if (wheel_advance(l->wheel, l->now_ns) > 0) {
@@ -201,7 +203,8 @@ struct loop *loop_new(struct err *e) {
 }
 
 static void signals_close(struct loop *l) {
-    for (struct signal_watch *w = l->signals; w; w = w->next) uv_close((uv_handle_t *)&w->handle, NULL);
+    for (struct signal_watch *w = l->signals; w; w = w->next)
+        uv_close((uv_handle_t *)&w->handle, NULL);
 }
 
 static void signals_free(struct loop *l) {
@@ -302,7 +305,8 @@ struct loop_attachment *loop_attachment(struct loop *l, enum loop_slot slot) {
     return &l->attachments[slot];
 }
 
-void loop_timer_start(struct loop *l, struct timer *t, int64_t deadline_ns, timer_fn *fn, void *self) {
+void loop_timer_start(struct loop *l, struct timer *t, int64_t deadline_ns, timer_fn *fn,
+                      void *self) {
     timer_start(l->wheel, t, deadline_ns, fn, self);
 }
 
@@ -393,8 +397,8 @@ static int copy_host(struct slice host, char out[256]) {
     return 0;
 }
 
-struct loop_lookup *loop_lookup_start(struct loop *l, struct slice host, uint16_t port, loop_names_fn *fn,
-                                      void *self) {
+struct loop_lookup *loop_lookup_start(struct loop *l, struct slice host, uint16_t port,
+                                      loop_names_fn *fn, void *self) {
     static const struct addrinfo hints = {
         .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_ADDRCONFIG};
     struct loop_lookup *lookup = mem_zalloc(sizeof *lookup);
@@ -404,7 +408,8 @@ struct loop_lookup *loop_lookup_start(struct loop *l, struct slice host, uint16_
     lookup->port = port;
     lookup->request.data = lookup;
     int rc = copy_host(host, lookup->host);
-    if (rc == 0) rc = uv_getaddrinfo(&l->uv, &lookup->request, on_names, lookup->host, NULL, &hints);
+    if (rc == 0)
+        rc = uv_getaddrinfo(&l->uv, &lookup->request, on_names, lookup->host, NULL, &hints);
     if (rc < 0) {   /* no resolver would take such a name (too long, not to be encoded) */
         lookup->refused = (struct loop_task){.fn = on_refused_name, .self = lookup};
         loop_at_turn_end(l, &lookup->refused);

@@ -16,7 +16,8 @@
 #define DEFAULT_BACKLOG 1024
 #define DEFAULT_UNIX_MODE 0660u
 #define ACCEPTS_A_TURN 64
-/* How long nothing is accepted when descriptors or kernel memory are short and the spare one did not help. */
+/* How long nothing is accepted when descriptors or kernel memory are short and the spare one did
+ * not help. */
 #define SHORTAGE_PAUSE_NS (20 * NS_PER_MS)
 
 struct listener {
@@ -26,7 +27,8 @@ struct listener {
     void *self;
     struct addr at;
     int fd;
-    int spare_fd;              /* given up to accept and close one connection when there are no descriptors left */
+    /* given up to accept and close one connection when there are no descriptors left */
+    int spare_fd;
     bool is_paused, is_closed;
     bool has_inode;            /* the Unix socket file is ours */
     dev_t device;
@@ -41,7 +43,8 @@ static void on_connections(uv_poll_t *poll, int status, int events);
 
 static void listener_poll(struct listener *ln) {
     bool is_on = !ln->is_paused && !timer_is_active(&ln->shortage);
-    int rc = is_on ? uv_poll_start(&ln->poll, UV_READABLE, on_connections) : uv_poll_stop(&ln->poll);
+    int rc =
+        is_on ? uv_poll_start(&ln->poll, UV_READABLE, on_connections) : uv_poll_stop(&ln->poll);
     assert(rc == 0);
     (void)rc;
 }
@@ -62,7 +65,8 @@ static int accept_one(struct listener *ln, struct addr *from) {
     return accept4(ln->fd, &from->u.sa, &from->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-/* A connection that nobody can take is better closed than left waiting: its client tries elsewhere. */
+/* A connection that nobody can take is better closed than left waiting: its client tries elsewhere.
+ * */
 static bool refuse_one(struct listener *ln) {
     struct addr from;
     if (ln->spare_fd < 0) return false;
@@ -77,14 +81,21 @@ static bool refuse_one(struct listener *ln) {
 }
 
 static void wait_out_shortage(struct listener *ln) {
-    loop_timer_start(ln->loop, &ln->shortage, loop_now_ns(ln->loop) + SHORTAGE_PAUSE_NS, on_shortage_over, ln);
+    loop_timer_start(ln->loop, &ln->shortage, loop_now_ns(ln->loop) + SHORTAGE_PAUSE_NS,
+                     on_shortage_over, ln);
     listener_poll(ln);
 }
 
 /* True when the next accept is worth trying. */
 static bool is_passing_error(int os_errno) {
     switch (os_errno) {
-    case EINTR: case ECONNABORTED: case EPERM: case EPROTO: case ENETDOWN: case ENOPROTOOPT: case EHOSTDOWN:
+    case EINTR:
+    case ECONNABORTED:
+    case EPERM:
+    case EPROTO:
+    case ENETDOWN:
+    case ENOPROTOOPT:
+    case EHOSTDOWN:
     case ENONET: case EHOSTUNREACH: case EOPNOTSUPP: case ENETUNREACH:
         return true;   /* of the one connection (accept(2)): the rest of the queue is fine */
     default:
@@ -137,7 +148,8 @@ static int tcp_listen(const struct addr *at, bool reuse_port, int backlog, struc
     return fd;
 }
 
-/* With SO_REUSEPORT the kernel would let two processes of one user share an address. Without it, it tells. */
+/* With SO_REUSEPORT the kernel would let two processes of one user share an address. Without it, it
+ * tells. */
 static int probe(const struct addr *at, const struct listen_options *o, struct err *e) {
     if (!o->shared || !o->first || addr_port(at) == 0) return 0;
     int fd = tcp_listen(at, false, 1, e);
@@ -146,12 +158,14 @@ static int probe(const struct addr *at, const struct listen_options *o, struct e
     return 0;
 }
 
-/* Removes a socket file that nobody serves; refuses one that somebody does, and what is no socket. */
+/* Removes a socket file that nobody serves; refuses one that somebody does, and what is no socket.
+ * */
 static int unix_make_room(const struct addr *at, struct err *e) {
     struct stat st;
     if (lstat(at->u.un.sun_path, &st) < 0) return errno == ENOENT ? 0 : listen_failed(at, errno, e);
     if (!S_ISSOCK(st.st_mode)) {
-        return err_set(e, ERR_IO, "listen on unix:%s: the file exists and is not a socket", at->u.un.sun_path);
+        return err_set(e, ERR_IO, "listen on unix:%s: the file exists and is not a socket",
+                       at->u.un.sun_path);
     }
     int fd = socket_open(at);
     if (fd < 0) return listen_failed(at, -fd, e);
@@ -164,16 +178,19 @@ static int unix_make_room(const struct addr *at, struct err *e) {
 }
 
 static int unix_bind(int fd, const struct addr *at, unsigned mode, int backlog) {
-    /* The mode of the unbound socket is that of the file to come: there is no moment with wider rights. */
+    /* The mode of the unbound socket is that of the file to come: there is no moment with wider
+     * rights. */
     if (fchmod(fd, mode) < 0) return -errno;
     if (bind(fd, &at->u.sa, at->len) < 0) return -errno;
-    if (chmod(at->u.un.sun_path, mode) == 0 && listen(fd, backlog) == 0) return 0;   /* against the umask */
+    /* against the umask */
+    if (chmod(at->u.un.sun_path, mode) == 0 && listen(fd, backlog) == 0) return 0;
     int os_errno = errno;
     unlink(at->u.un.sun_path);
     return -os_errno;
 }
 
-static int unix_listen(const struct addr *at, const struct listen_options *o, int backlog, struct err *e) {
+static int unix_listen(const struct addr *at, const struct listen_options *o, int backlog,
+                       struct err *e) {
     int rc = unix_make_room(at, e);
     if (rc < 0) return rc;
     int fd = socket_open(at);
@@ -199,13 +216,14 @@ static void note_inode(struct listener *ln) {
     ln->inode = st.st_ino;
 }
 
-int listener_open(struct loop *l, const struct addr *at, const struct listen_options *options, accept_fn *fn,
-                  void *self, struct listener **out_listener, struct err *e) {
+int listener_open(struct loop *l, const struct addr *at, const struct listen_options *options,
+                  accept_fn *fn, void *self, struct listener **out_listener, struct err *e) {
     static const struct listen_options defaults;
     int fd = open_fd(at, options ? options : &defaults, e);
     if (fd < 0) return fd;
     struct listener *ln = mem_zalloc(sizeof *ln);
-    *ln = (struct listener){.loop = l, .fn = fn, .self = self, .at = *at, .fd = fd, .spare_fd = spare_open()};
+    *ln = (struct listener){
+        .loop = l, .fn = fn, .self = self, .at = *at, .fd = fd, .spare_fd = spare_open()};
     if (!addr_is_unix(at)) {
         ln->at.len = sizeof ln->at.u;
         if (getsockname(fd, &ln->at.u.sa, &ln->at.len) < 0) ln->at = *at;

@@ -3,10 +3,10 @@
  *
  * Changing a uv_poll's mask costs two epoll_ctl calls, so it is avoided:
  * - What sock_watch asks for inside the socket's callback takes effect once, after it.
- * - Reads that are no longer wanted stay armed until an event comes that nobody wants: most are switched on again before. Writes are
- *   disarmed at once, as a socket is nearly always writable.
- * Level-triggered RDHUP would spin, so it is unwatched once reported. On an error libuv stops the poll by itself; it is
- * started again only while something is wanted. */
+ * - Reads that are no longer wanted stay armed until an event comes that nobody wants: most are
+ *   switched on again before. Writes are disarmed at once, as a socket is nearly always writable.
+ * Level-triggered RDHUP would spin, so it is unwatched once reported. On an error libuv stops the
+ * poll by itself; it is started again only while something is wanted. */
 #include "loop_uv-private.h"
 
 #include <assert.h>
@@ -52,8 +52,8 @@ static void on_poll(uv_poll_t *poll, int status, int uv_events);
 static void sock_arm(struct sock *s, unsigned mask) {
     if (mask == s->armed) return;
     s->armed = (uint8_t)mask;
-    int uv_mask = (mask & SOCK_READABLE ? UV_READABLE : 0) | (mask & SOCK_WRITABLE ? UV_WRITABLE : 0) |
-                  (mask & SOCK_HUP ? UV_DISCONNECT : 0);
+    int uv_mask = (mask & SOCK_READABLE ? UV_READABLE : 0) |
+                  (mask & SOCK_WRITABLE ? UV_WRITABLE : 0) | (mask & SOCK_HUP ? UV_DISCONNECT : 0);
     int rc = uv_mask ? uv_poll_start(&s->poll, uv_mask, on_poll) : uv_poll_stop(&s->poll);
     assert(rc == 0);
     (void)rc;
@@ -88,7 +88,8 @@ static void on_poll(uv_poll_t *poll, int status, int uv_events) {
     if (events) {
         s->is_dispatching = true;
         s->fn(s->self, events);
-        if (s->is_closed) return;   /* the memory lives until libuv's close callback, later in this turn */
+        /* the memory lives until libuv's close callback, later in this turn */
+        if (s->is_closed) return;
         s->is_dispatching = false;
     }
     if (status < 0) sock_arm(s, s->wanted);
@@ -139,7 +140,8 @@ static void on_sock_closed(uv_handle_t *handle) {
     l->free_sock_count++;
 }
 
-/* uv_close takes the descriptor out of epoll before it returns, so that it may be closed, and the other side knows, at once. */
+/* uv_close takes the descriptor out of epoll before it returns, so that it may be closed, and the
+ * other side knows, at once. */
 void sock_close(struct sock **s) {
     if (!*s) return;
     struct sock *dying = *s;
@@ -160,7 +162,7 @@ struct sock *sock_adopt(struct loop *l, int fd, sock_event_fn *fn, void *self) {
     socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     socket_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT_BYTES);
     struct sock *s = sock_new(l, fd, fn, self);
-    sock_update(s);
+    sock_arm(s, SOCK_HUP | SOCK_READABLE);   /* reads will be wanted in a moment */
     return s;
 }
 
@@ -176,8 +178,8 @@ static int connect_failed(const struct addr *to, int os_errno, struct err *e) {
     return err_set_os(e, ERR_CONNECT, os_errno, "connect to %s", addr_text(to, text));
 }
 
-int sock_connect(struct loop *l, const struct addr *to, sock_event_fn *fn, void *self, struct sock **out_sock,
-                 struct err *e) {
+int sock_connect(struct loop *l, const struct addr *to, sock_event_fn *fn, void *self,
+                 struct sock **out_sock, struct err *e) {
     int fd = socket_open(to);
     if (fd < 0) return connect_failed(to, -fd, e);
     socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
@@ -223,7 +225,8 @@ ssize_t sock_read(struct sock *s, void *into, size_t max, struct err *e) {
 }
 
 ssize_t sock_writev(struct sock *s, const struct iovec *iov, int n_iov, struct err *e) {
-    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,   /* sendmsg does not write there */
+    /* sendmsg does not write there */
+    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
                          .msg_iovlen = (size_t)(n_iov < IOV_MAX ? n_iov : IOV_MAX)};
     ssize_t n;
     do {

@@ -13,7 +13,8 @@ static const unsigned char alpn_http_1_1[] = {8, 'h', 't', 't', 'p', '/', '1', '
 
 static const char *openssl_reason(void) {
     unsigned long code = ERR_peek_error();
-    const char *reason = ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
+    const char *reason =
+        ERR_SYSTEM_ERROR(code) ? strerror(ERR_GET_REASON(code)) : ERR_reason_error_string(code);
     return reason ? reason : "unknown error";
 }
 
@@ -58,13 +59,14 @@ void tls_context_free(struct tls_context **c) {
 
 /* ---- server ---- */
 
-static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *offered,
-                           unsigned offered_len, void *unused) {
+static int choose_protocol(SSL *ssl, const unsigned char **out, unsigned char *out_len,
+                           const unsigned char *offered, unsigned offered_len, void *unused) {
     (void)ssl, (void)unused;
     unsigned char *chosen = NULL;
-    if (SSL_select_next_proto(&chosen, out_len, alpn_http_1_1, sizeof alpn_http_1_1, offered, offered_len) !=
-        OPENSSL_NPN_NEGOTIATED) {
-        return SSL_TLSEXT_ERR_NOACK;   /* HTTP/1.1 all the same: it is what a client without ALPN gets */
+    if (SSL_select_next_proto(&chosen, out_len, alpn_http_1_1, sizeof alpn_http_1_1, offered,
+                              offered_len) != OPENSSL_NPN_NEGOTIATED) {
+        /* HTTP/1.1 all the same: it is what a client without ALPN gets */
+        return SSL_TLSEXT_ERR_NOACK;
     }
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
@@ -78,12 +80,14 @@ static int load_identity(SSL_CTX *ctx, const struct tls_server_options *o, struc
         return context_failed(e, "cannot load the private key", o->key_file);
     }
     if (SSL_CTX_check_private_key(ctx) != 1) {
-        return context_failed(e, "the private key does not belong to the certificate", o->cert_file);
+        return context_failed(e, "the private key does not belong to the certificate",
+                              o->cert_file);
     }
     return 0;
 }
 
-int tls_context_server(const struct tls_server_options *o, struct tls_context **out, struct err *e) {
+int tls_context_server(const struct tls_server_options *o, struct tls_context **out,
+                       struct err *e) {
     static const unsigned char session_context[] = "penstock";
     struct tls_context *c = context_new(TLS_server_method(), true, e);
     if (!c) return -ERR_TLS;
@@ -115,7 +119,8 @@ static int load_trust(SSL_CTX *ctx, const struct tls_client_options *o, struct e
     return context_failed(e, "cannot load the system's CA certificates", NULL);
 }
 
-int tls_context_client(const struct tls_client_options *o, struct tls_context **out, struct err *e) {
+int tls_context_client(const struct tls_client_options *o, struct tls_context **out,
+                       struct err *e) {
     struct tls_context *c = context_new(TLS_client_method(), false, e);
     if (!c) return -ERR_TLS;
     int rc = load_trust(c->ctx, o, e);

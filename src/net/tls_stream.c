@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One TLS connection over a sock. OpenSSL reads and writes through a BIO of ours, so that both loops serve it and every byte is
- * counted; the BIO also notes how the socket failed, which SSL_get_error would blur. */
+/* One TLS connection over a sock. OpenSSL reads and writes through a BIO of ours, so that both
+ * loops serve it and every byte is counted; the BIO also notes how the socket failed, which
+ * SSL_get_error would blur. */
 #include "tls-private.h"
 
 #include <arpa/inet.h>
@@ -24,7 +25,8 @@ struct tls_stream {
     struct sock *sock;
     struct tls_session_slot *slot;
     char *host;               /* client's, for SNI, verification and error texts */
-    size_t retry_bytes;       /* SSL_write was refused for this many: the next one must offer at least as many */
+    /* SSL_write was refused for this many: the next one must offer at least as many */
+    size_t retry_bytes;
     int os_errno;             /* how the socket failed, if it did */
     enum tls_state state;
     bool is_lost;             /* the socket failed: os_errno */
@@ -159,13 +161,14 @@ static void expect_host(struct tls_stream *t) {
         is_ok = X509_VERIFY_PARAM_set1_ip_asc(param, t->host) == 1;
     } else {
         X509_VERIFY_PARAM_set_hostflags(param, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-        is_ok = X509_VERIFY_PARAM_set1_host(param, t->host, 0) == 1 && SSL_set_tlsext_host_name(t->ssl, t->host) == 1;
+        is_ok = X509_VERIFY_PARAM_set1_host(param, t->host, 0) == 1 &&
+                SSL_set_tlsext_host_name(t->ssl, t->host) == 1;
     }
     if (!is_ok) t->state = TLS_FAILED;   /* a host that cannot be verified must not be talked to */
 }
 
-struct tls_stream *tls_stream_new_client(struct tls_context *context, struct sock *sock, struct slice host,
-                                         struct tls_session_slot *slot) {
+struct tls_stream *tls_stream_new_client(struct tls_context *context, struct sock *sock,
+                                         struct slice host, struct tls_session_slot *slot) {
     struct tls_stream *t = stream_new(context, sock);
     SSL_set_connect_state(t->ssl);
     t->host = mem_dup_cstr(host);
@@ -182,8 +185,10 @@ void tls_stream_free(struct tls_stream **t) {
     struct tls_stream *dying = *t;
     if (!dying) return;
     *t = NULL;
-    /* Without this OpenSSL takes the session of a connection that was cut for unfit to be resumed. */
-    if (dying->state == TLS_OPEN) SSL_set_shutdown(dying->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    /* Without this OpenSSL takes the session of a connection that was cut for unfit to be resumed.
+     * */
+    if (dying->state == TLS_OPEN)
+        SSL_set_shutdown(dying->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
     SSL_set_app_data(dying->ssl, NULL);
     SSL_free(dying->ssl);
     tls_session_slot_free(&dying->slot);
@@ -212,7 +217,9 @@ static int stream_failed(struct tls_stream *t, struct err *e) {
     if (t->saw_fin && was_open) {
         return err_set(e, ERR_PROTOCOL, "truncated: the connection ended without TLS close_notify");
     }
-    if (t->saw_fin) return err_set(e, ERR_TLS, "TLS handshake: the other side closed the connection");
+    if (t->saw_fin) {
+        return err_set(e, ERR_TLS, "TLS handshake: the other side closed the connection");
+    }
     if (!was_open) return handshake_refused(t, e);
     const char *reason = ERR_reason_error_string(ERR_peek_error());
     return err_set(e, ERR_TLS, "TLS: %s", reason ? reason : "failed");
@@ -226,7 +233,9 @@ static int stream_is_failed(struct err *e) {
 
 int tls_handshake(struct tls_stream *t, struct err *e) {
     if (t->state == TLS_OPEN) return 1;
-    if (t->state == TLS_FAILED) return err_set(e, ERR_TLS, "TLS: '%s' cannot be verified", t->host ? t->host : "");
+    if (t->state == TLS_FAILED) {
+        return err_set(e, ERR_TLS, "TLS: '%s' cannot be verified", t->host ? t->host : "");
+    }
     ERR_clear_error();
     t->read_wants_write = false;
     int rc = SSL_do_handshake(t->ssl);
@@ -241,7 +250,8 @@ int tls_handshake(struct tls_stream *t, struct err *e) {
         t->read_wants_write = true;
         return 0;
     default:
-        if (t->slot) slot_clear(t->slot);   /* it may have been the session that the server stumbled over */
+        /* it may have been the session that the server stumbled over */
+        if (t->slot) slot_clear(t->slot);
         return stream_failed(t, e);
     }
 }
@@ -334,7 +344,8 @@ static struct slice gather_record(const struct gather *g, char scratch[RECORD_BY
 static ssize_t write_record(struct tls_stream *t, struct slice record, struct err *e) {
     size_t n = 0;
     if (record.len < t->retry_bytes) {
-        return err_set(e, ERR_INTERNAL, "TLS: a write of %zu bytes was retried with %zu", t->retry_bytes, record.len);
+        return err_set(e, ERR_INTERNAL, "TLS: a write of %zu bytes was retried with %zu",
+                       t->retry_bytes, record.len);
     }
     ERR_clear_error();
     t->write_wants_read = false;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the tests of the HTTP client on the simulated loop share: a loop, a scripted server, a pool
- * and some probes, made anew for each test; helpers to let time pass and to say what is expected. */
+ * and some probes, made anew for each test; helpers to let time pass and to say what to expect. */
 #ifndef PENSTOCK_TESTS_SIM_HTTP_CLIENT_WORLD_H
 #define PENSTOCK_TESTS_SIM_HTTP_CLIENT_WORLD_H
 

@@ -251,7 +251,8 @@ static void dial_cut(bool to_client, size_t after, enum sim_cut how) {
 
 static void check_cut(bool to_client, size_t after, enum sim_cut how) {
     dial_cut(to_client, after, how);
-    struct end *from = to_client ? &st.server : &st.client, *to = to_client ? &st.client : &st.server;
+    struct end *from = to_client ? &st.server : &st.client,
+               *to = to_client ? &st.client : &st.server;
     ssize_t n = end_write(from, SLICE(TEXT));
     assert_true(n == 10 || (n < 0 && after == 0));
     while (loop_turn(st.l, true)) {}
@@ -373,8 +374,12 @@ static void test_each_ready_socket_once_a_turn(void **state) {
 
 static void test_same_seed_same_trace(void **state) {
     (void)state;
-    struct sim_options o = {.seed = 42, .max_read_bytes = 7, .max_write_bytes = 9, .latency_min_ns = 0,
-                            .latency_max_ns = 20 * MS, .shuffle_events = true};
+    struct sim_options o = {.seed = 42,
+                            .max_read_bytes = 7,
+                            .max_write_bytes = 9,
+                            .latency_min_ns = 0,
+                            .latency_max_ns = 20 * MS,
+                            .shuffle_events = true};
     many_run(o, 3);
     char *first = mem_dup_cstr(slice_cstr(many_trace));
     many_run(o, 3);

@@ -48,7 +48,8 @@ struct chat_pending; /* a call whose name may still grow */
 
 struct chat_choice {
     uint16_t index;
-    bool is_finished, is_open, any_tool; /* is_open: a block other than a tool call */
+    bool is_finished, any_tool;
+    bool is_open, has_signature; /* a block other than a tool call is; the open one has */
     enum block_kind kind;                /* of the open block */
     uint32_t block;
     uint64_t off;

@@ -76,6 +76,7 @@ static struct event *begin_block(struct chat_feed *x, struct chat_choice *c, enu
     c->kind = kind;
     c->block = (*x->next_block)++;
     c->off = 0;
+    c->has_signature = false;
     return put_of_block(x, EV_BLOCK_BEGIN, c, kind, c->block);
 }
 
@@ -266,6 +267,7 @@ static void put_signature(struct chat_feed *x, struct chat_choice *c, const yyjs
     struct event *ev = put_of_block(x, EV_SIGNATURE, c, c->kind, c->block);
     ev->text = chat_str(string);
     ev->val = chat_doc_string_span(&x->doc, string);
+    c->has_signature = true;
 }
 
 /* One item of reasoning_details. Its text often repeats `reasoning`, which then has been taken. */
@@ -275,11 +277,12 @@ static void put_reasoning_detail(struct chat_feed *x, struct chat_choice *c, yyj
     if (!has_text(text)) text = yyjson_obj_get(item, "summary");
     if (take_text && has_text(text)) put_string(x, c, BLOCK_REASONING, text);
     if (has_text(signature)) {
+        if (x->is_body && c->has_signature) end_block(x, c); /* in a stream one may come in pieces */
         need_block(x, c, BLOCK_REASONING);
         put_signature(x, c, signature);
     }
     if (has_text(encrypted)) {
-        if (!(c->is_open && c->kind == BLOCK_REASONING)) need_block(x, c, BLOCK_REDACTED);
+        begin_block(x, c, BLOCK_REDACTED);
         put_signature(x, c, encrypted);
     }
 }

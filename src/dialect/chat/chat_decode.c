@@ -25,6 +25,7 @@ struct decoder {
     struct chat_choice first;
     struct chat_choice *others; /* n_choices - 1 of them */
 };
+_Static_assert(sizeof(struct decoder) <= 160, "every open stream has one");
 
 struct decoder *chat_decoder_new(void) {
     return mem_zalloc(sizeof(struct decoder));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Certificates for tests, made on the spot: a CA, and server certificates that it signed, as PEM files in a folder of their own. */
+/* Certificates for tests, made on the spot: a CA, and server certificates that it signed, as PEM
+ * files in a folder of their own. */
 #ifndef PENSTOCK_TESTS_CERTS_H
 #define PENSTOCK_TESTS_CERTS_H
 
@@ -40,25 +41,28 @@ static inline void certs_write(const char *path, X509 *cert) {
     certs_check(f && PEM_write_X509(f, cert) == 1 && fclose(f) == 0, path);
 }
 
-static inline X509 *certs_make(EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key, const char *name, const char *san,
-                               long days_from, long days_to, long serial) {
+static inline X509 *certs_make(EVP_PKEY *key, X509 *issuer, EVP_PKEY *issuer_key, const char *name,
+                               const char *san, long days_from, long days_to, long serial) {
     X509 *cert = X509_new();
     certs_check(cert != NULL, "out of memory");
     X509_set_version(cert, X509_VERSION_3);
     ASN1_INTEGER_set(X509_get_serialNumber(cert), serial);
     X509_gmtime_adj(X509_getm_notBefore(cert), days_from * 86400);
     X509_gmtime_adj(X509_getm_notAfter(cert), days_to * 86400);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
+    X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_ASC,
+                               (const unsigned char *)name, -1, -1, 0);
     X509_set_issuer_name(cert, X509_get_subject_name(issuer ? issuer : cert));
     X509_set_pubkey(cert, key);
-    certs_extension(cert, issuer ? issuer : cert, NID_basic_constraints, issuer ? "CA:FALSE" : "critical,CA:TRUE");
+    certs_extension(cert, issuer ? issuer : cert, NID_basic_constraints,
+                    issuer ? "CA:FALSE" : "critical,CA:TRUE");
     if (san) certs_extension(cert, issuer, NID_subject_alt_name, san);
     certs_check(X509_sign(cert, issuer_key, EVP_sha256()) > 0, "sign");
     return cert;
 }
 
-static inline void certs_server(struct certs *c, char path[CERT_PATH_BYTES], const char *file, EVP_PKEY *key, X509 *ca,
-                                EVP_PKEY *ca_key, const char *san, long days_from, long days_to, long serial) {
+static inline void certs_server(struct certs *c, char path[CERT_PATH_BYTES], const char *file,
+                                EVP_PKEY *key, X509 *ca, EVP_PKEY *ca_key, const char *san,
+                                long days_from, long days_to, long serial) {
     snprintf(path, CERT_PATH_BYTES, "%s/%s", c->dir, file);
     X509 *cert = certs_make(key, ca, ca_key, "server", san, days_from, days_to, serial);
     certs_write(path, cert);
@@ -75,7 +79,8 @@ static inline void certs_init(struct certs *c) {
     X509 *ca = certs_make(ca_key, NULL, ca_key, "test CA", NULL, -2, 30, 1);
     certs_write(c->ca, ca);
     FILE *f = fopen(c->key, "w");
-    certs_check(f && PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1 && fclose(f) == 0, c->key);
+    certs_check(f && PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1 && fclose(f) == 0,
+                c->key);
     const char *local = "DNS:localhost,IP:127.0.0.1";
     certs_server(c, c->good, "good.pem", key, ca, ca_key, local, -1, 30, 2);
     certs_server(c, c->other, "other.pem", key, ca, ca_key, "DNS:other.test", -1, 30, 3);

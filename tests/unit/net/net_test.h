@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of this room share: a loop that cannot hang, and both ends of a connection that note what they hear. */
+/* What the tests of this room share: a loop that cannot hang, and both ends of a connection that
+ * note what they hear. */
 #ifndef PENSTOCK_TESTS_NET_TEST_H
 #define PENSTOCK_TESTS_NET_TEST_H
 
@@ -88,10 +89,13 @@ static inline void end_on_gone(void *self, const struct err *e) {
     if (end->on_end) end->on_end(end);
 }
 
-static const struct conn_callbacks end_callbacks = {
-    .on_bytes = end_on_bytes, .on_writable = end_on_writable, .on_eof = end_on_eof, .on_gone = end_on_gone};
+static const struct conn_callbacks end_callbacks = {.on_bytes = end_on_bytes,
+                                                    .on_writable = end_on_writable,
+                                                    .on_eof = end_on_eof,
+                                                    .on_gone = end_on_gone};
 
-static inline void end_on_ready(void *self, struct conn *c, const struct dial_timing *timing, const struct err *e) {
+static inline void end_on_ready(void *self, struct conn *c, const struct dial_timing *timing,
+                                const struct err *e) {
     struct end *end = self;
     end->has_dialed = true;
     end->timing = *timing;
@@ -133,8 +137,10 @@ static inline void stage_open(struct stage *st, const char *at) {
 }
 
 static inline struct dial_options stage_dial_options(const struct stage *st) {
-    return (struct dial_options){.host = SLICE("127.0.0.1"), .port = addr_port(listener_addr(st->ln)),
-                                 .connect_timeout_ns = 10 * NS_PER_S, .tls_timeout_ns = 10 * NS_PER_S};
+    return (struct dial_options){.host = SLICE("127.0.0.1"),
+                                 .port = addr_port(listener_addr(st->ln)),
+                                 .connect_timeout_ns = 10 * NS_PER_S,
+                                 .tls_timeout_ns = 10 * NS_PER_S};
 }
 
 static inline void stage_connect(struct stage *st) {

@@ -106,8 +106,11 @@ static void test_questions(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_parse),        cmocka_unit_test(test_parse_refuses), cmocka_unit_test(test_longest_unix_path),
-        cmocka_unit_test(test_literal),      cmocka_unit_test(test_questions),
+        cmocka_unit_test(test_parse),
+        cmocka_unit_test(test_parse_refuses),
+        cmocka_unit_test(test_longest_unix_path),
+        cmocka_unit_test(test_literal),
+        cmocka_unit_test(test_questions),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Conns, plain, over whichever loop is linked: test_conn_sim.c runs the same over the simulated one. */
+/* Conns, plain, over whichever loop is linked: test_conn_sim.c runs the same over the simulated
+ * one. */
 #include "net_test.h"
 
 #include <errno.h>
@@ -27,7 +28,8 @@ static void test_both_ways_and_half_close(void **state) {
     turn_until(st.l, st.server.got.len == 8);
     conn_shutdown_write(st.client.c);
     turn_until(st.l, st.server.eofs == 1);
-    assert_int_equal(end_write(&st.server, SLICE("answer")), 6);   /* the other direction is still open */
+    /* the other direction is still open */
+    assert_int_equal(end_write(&st.server, SLICE("answer")), 6);
     turn_until(st.l, st.client.got.len == 6);
     conn_close(&st.server.c);
     turn_until(st.l, st.client.eofs == 1);
@@ -45,7 +47,8 @@ static void test_dial_timing_and_addresses(void **state) {
     stage_start(&st);
     assert_int_equal(st.client.timing.dns_ns, 0);
     assert_int_equal(st.client.timing.tls_ns, 0);
-    assert_string_equal(addr_text(&st.client.timing.peer, text_a), addr_text(listener_addr(st.ln), text_b));
+    assert_string_equal(addr_text(&st.client.timing.peer, text_a),
+                        addr_text(listener_addr(st.ln), text_b));
     assert_true(conn_local_addr(st.client.c, &a));
     assert_true(conn_remote_addr(st.server.c, &b));
     assert_string_equal(addr_text(&a, text_a), addr_text(&b, text_b));
@@ -137,6 +140,20 @@ static void test_hup_does_not_overtake_reads(void **state) {
     turn_until(st.l, st.server.eofs == 1);
     assert_got(&st.server, "last words");
     assert_int_equal(st.server.gones, 0);
+    stage_close(&st);
+}
+
+static void test_no_hup_after_eof(void **state) {
+    (void)state;
+    struct stage st;
+    stage_start(&st);
+    conn_watch_hup(st.server.c, true);
+    conn_read_on(st.server.c);
+    conn_close(&st.client.c);
+    turn_until(st.l, st.server.eofs == 1);
+    conn_read_off(st.server.c);
+    for (int i = 0; i < 5; i++) (void)loop_turn(st.l, false);
+    assert_int_equal(st.server.gones, 0);   /* it was told of the end */
     stage_close(&st);
 }
 
@@ -464,6 +481,7 @@ int main(void) {
         cmocka_unit_test(test_hup_while_reads_are_off),
         cmocka_unit_test(test_hup_asked_for_late),
         cmocka_unit_test(test_hup_does_not_overtake_reads),
+        cmocka_unit_test(test_no_hup_after_eof),
         cmocka_unit_test(test_reads_off_then_end),
         cmocka_unit_test(test_quiet),
         cmocka_unit_test(test_read_off_inside_stops),

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Conns under TLS, over whichever loop is linked: test_conn_tls_sim.c runs the same over the simulated one. conn.c is included, to
- * reach the socket beneath. */
+/* Conns under TLS, over whichever loop is linked: test_conn_tls_sim.c runs the same over the
+ * simulated one. conn.c is included, to reach the socket beneath. */
 #include "../../../src/net/conn.c"
 
 #include "certs.h"
@@ -17,7 +17,8 @@ static struct tls_context *server_context(const char *cert_file) {
 }
 
 static struct tls_context *client_context(bool trusts_ours, bool skips_verify) {
-    struct tls_client_options o = {.ca_file = trusts_ours ? certs.ca : NULL, .insecure_skip_verify = skips_verify};
+    struct tls_client_options o = {.ca_file = trusts_ours ? certs.ca : NULL,
+                                   .insecure_skip_verify = skips_verify};
     struct tls_context *c = NULL;
     struct err e = {0};
     if (tls_context_client(&o, &c, &e) < 0) fail_msg("%s", e.text);
@@ -31,7 +32,8 @@ struct tls_stage {
     const char *host;
 };
 
-static void tls_open_with(struct tls_stage *ts, const char *cert_file, struct tls_context *client_tls) {
+static void tls_open_with(struct tls_stage *ts, const char *cert_file,
+                          struct tls_context *client_tls) {
     *ts = (struct tls_stage){.client_tls = client_tls, .host = "127.0.0.1"};
     stage_open(&ts->st, "127.0.0.1:0");
     if (cert_file) ts->st.server_tls = server_context(cert_file);
@@ -376,7 +378,8 @@ static void flood_more(struct end *end) {
     while (flood_sent < BIG_BYTES) {
         size_t n = BIG_BYTES - flood_sent < sizeof block ? BIG_BYTES - flood_sent : sizeof block;
         for (size_t i = 0; i < n; i++) block[i] = pattern_at(flood_sent + i);
-        struct iovec iov[4] = {{block, 10}, {block + 10, 20000}, {block, 0}, {block + 20010, n - 20010}};
+        struct iovec iov[4] = {
+            {block, 10}, {block + 10, 20000}, {block, 0}, {block + 20010, n - 20010}};
         bool is_short = n <= 20010;
         if (is_short) iov[0].iov_len = n;
         struct err e;
@@ -419,7 +422,44 @@ static void test_big_write_to_slow_reader(void **state) {
     tls_close(&ts);
 }
 
-/* The server writes before the handshake is over: nothing is taken, and on_writable tells when it will be. */
+/* What TLS sealed but could not send must come again: less is refused, not sent in its place. */
+static void test_retry_with_less_is_refused(void **state) {
+    (void)state;
+    struct tls_stage ts;
+    tls_start(&ts);
+    conn_read_off(ts.st.client.c);
+    flood_sent = 0;
+    flood_more(&ts.st.server);
+    assert_true(flood_sent < BIG_BYTES);
+    assert_int_equal(end_write(&ts.st.server, SLICE("x")), -ERR_INTERNAL);
+    tls_close(&ts);
+}
+
+static void relay(struct end *end, struct slice bytes) {
+    assert_int_equal(end_write(end, bytes), (ssize_t)bytes.len);
+}
+
+/* A record costs one recv and one send, as plain bytes do. */
+static void test_one_recv_and_one_send_a_token(void **state) {
+    (void)state;
+    struct tls_stage ts;
+    tls_start(&ts);
+    exchange(&ts);   /* the tickets are through */
+    ts.st.server.on_bytes = relay;
+    const struct loop_stats *stats = loop_stats(ts.st.l);
+    uint64_t recvs = stats->recv_calls, sends = stats->send_calls;
+    size_t got = ts.st.client.got_bytes;
+    for (unsigned i = 1; i <= 50; i++) {
+        assert_int_equal(end_write(&ts.st.client, SLICE("token")), 5);
+        turn_until(ts.st.l, ts.st.client.got_bytes == got + 5 * (size_t)i);
+    }
+    assert_int_equal(stats->recv_calls - recvs, 100);
+    assert_int_equal(stats->send_calls - sends, 100);
+    tls_close(&ts);
+}
+
+/* The server writes before the handshake is over: nothing is taken, and on_writable tells when it
+ * will be. */
 static void greet(struct end *end) {
     assert_int_equal(end_write(end, SLICE("welcome")), 7);
 }
@@ -532,6 +572,8 @@ int main(void) {
         cmocka_unit_test(test_quiet),
         cmocka_unit_test(test_pending_bytes_come_after_read_on),
         cmocka_unit_test(test_big_write_to_slow_reader),
+        cmocka_unit_test(test_retry_with_less_is_refused),
+        cmocka_unit_test(test_one_recv_and_one_send_a_token),
         cmocka_unit_test(test_write_before_handshake),
         cmocka_unit_test(test_close_inside_on_bytes),
         cmocka_unit_test(test_close_inside_ends),

@@ -91,7 +91,8 @@ static void test_order_of_a_turn(void **state) {
     struct loop *l = new_loop();
     struct probe p;
     struct timer t = {0};
-    struct loop_task posted = {.fn = note_task, .self = letter_p}, end = {.fn = note_task, .self = letter_e};
+    struct loop_task posted = {.fn = note_task, .self = letter_p},
+                     end = {.fn = note_task, .self = letter_e};
     probe_open(&p, l);
     p.then = note_socket;
     sock_watch(p.s, SOCK_READABLE);
@@ -110,7 +111,8 @@ static void test_nothing_left(void **state) {
     (void)state;
     struct loop *l = new_loop();
     struct timer t = {0};
-    struct loop_task posted = {.fn = note_task, .self = letter_p}, end = {.fn = note_task, .self = letter_e};
+    struct loop_task posted = {.fn = note_task, .self = letter_p},
+                     end = {.fn = note_task, .self = letter_e};
     assert_false(loop_turn(l, true));
     order[0] = '\0';
     loop_timer_start(l, &t, loop_now_ns(l) + NS_PER_MS, note_timer, letter_t);
@@ -145,7 +147,8 @@ static void test_turn_end_that_queues_anew(void **state) {
     loop_at_turn_end(l, &a.task);
     while (loop_turn(l, true)) {}
     assert_int_equal(a.runs, 3);
-    assert_true(a.turn_of[0] < a.turn_of[1] && a.turn_of[1] < a.turn_of[2]);   /* sockets had theirs in between */
+    /* sockets had theirs in between */
+    assert_true(a.turn_of[0] < a.turn_of[1] && a.turn_of[1] < a.turn_of[2]);
     loop_free(l);
 }
 
@@ -172,7 +175,8 @@ static void on_tick(struct timer *t, void *self) {
     struct tick *tick = self;
     (void)t;
     tick->has_fired = true;
-    tick->was_early = loop_now_ns(tick->l) < tick->deadline_ns || clock_mono_ns() < tick->deadline_ns;
+    tick->was_early =
+        loop_now_ns(tick->l) < tick->deadline_ns || clock_mono_ns() < tick->deadline_ns;
 }
 
 static void tick_start(struct tick *tick, struct loop *l, int64_t after_ns) {
@@ -601,7 +605,8 @@ static void test_adopted_sockets_are_tuned(void **state) {
     loop_free(l);
 }
 
-/* The performance target, counted: a token costs one recv and one send on each side, and never a second, empty recv. */
+/* The performance target, counted: a token costs one recv and one send on each side, and never a
+ * second, empty recv. */
 static void relay(struct end *end, struct slice bytes) {
     assert_int_equal(end_write(end, bytes), (ssize_t)bytes.len);
 }
@@ -809,7 +814,8 @@ static void test_unix_listener(void **state) {
     int fd = connect_raw(&place.at);
     turn_until(l, count == 1);
     close(fd);
-    assert_int_equal(listener_open(l, &place.at, NULL, count_fd, &count, &other, &e), -ERR_IO);   /* it lives */
+    /* it lives */
+    assert_int_equal(listener_open(l, &place.at, NULL, count_fd, &count, &other, &e), -ERR_IO);
     assert_int_equal(e.os_errno, EADDRINUSE);
     assert_true(exists(place.path));
     listener_close(&ln);

@@ -113,7 +113,11 @@ static inline int replay(struct recorder *r, const struct sse_options *o, struct
 
 static inline void assert_slices(struct slice a, struct slice b) {
     if (slice_eq(a, b)) return;
-    print_error("got:\n%.*s\nexpected:\n%.*s\n", SLICE_FMT(a), SLICE_FMT(b));
+    size_t same = 0;
+    while (same < a.len && same < b.len && a.ptr[same] == b.ptr[same]) same++;
+    size_t from = same > 300 ? same - 300 : 0;
+    fprintf(stderr, "differs at byte %zu\n---- got:\n%.*s\n---- expected:\n%.*s\n", same, SLICE_FMT(slice_sub(a, from, 600)),
+            SLICE_FMT(slice_sub(b, from, 600)));
     fail();
 }
 
