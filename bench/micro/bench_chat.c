@@ -2,7 +2,8 @@
 /* Nanoseconds per chunk of each step that a token takes through the dialect room, on one core.
  * Build it with `meson compile bench_chat` in a release build (buildtype=release, b_lto=true).
  *
- * The best of several rounds: what the code costs, not what else ran. Says how many allocations a chunk took. */
+ * The best of several rounds: what the code costs, not what else ran. Says how many allocations a
+ * chunk took. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -16,14 +17,22 @@
 #define REPEATS 200
 
 static const char start_chunk[] =
-    "data: {\"id\":\"chatcmpl-AbCdEfGhIjKlMnOpQrStUvWx\",\"object\":\"chat.completion.chunk\",\"created\":1763683200,"
-    "\"model\":\"gpt-4o-mini-2024-07-18\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_0392822090\",\"choices\":"
-    "[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},\"logprobs\":null,"
+    "data: "
+    "{\"id\":\"chatcmpl-AbCdEfGhIjKlMnOpQrStUvWx\",\"object\":\"chat.completion.chunk\","
+    "\"created\":1763683200,"
+    "\"model\":\"gpt-4o-mini-2024-07-18\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_"
+    "0392822090\",\"choices\":"
+    "[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},"
+    "\"logprobs\":null,"
     "\"finish_reason\":null}],\"usage\":null}\n\n";
 static const char text_chunk[] =
-    "data: {\"id\":\"chatcmpl-AbCdEfGhIjKlMnOpQrStUvWx\",\"object\":\"chat.completion.chunk\",\"created\":1763683200,"
-    "\"model\":\"gpt-4o-mini-2024-07-18\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_0392822090\",\"choices\":"
-    "[{\"index\":0,\"delta\":{\"content\":\" whale\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null,"
+    "data: "
+    "{\"id\":\"chatcmpl-AbCdEfGhIjKlMnOpQrStUvWx\",\"object\":\"chat.completion.chunk\","
+    "\"created\":1763683200,"
+    "\"model\":\"gpt-4o-mini-2024-07-18\",\"service_tier\":\"default\",\"system_fingerprint\":\"fp_"
+    "0392822090\",\"choices\":"
+    "[{\"index\":0,\"delta\":{\"content\":\" "
+    "whale\"},\"logprobs\":null,\"finish_reason\":null}],\"usage\":null,"
     "\"obfuscation\":\"k3n2\"}\n\n";
 
 struct job {
@@ -50,7 +59,8 @@ static int on_frame(void *self, const struct sse_frame *f) {
     if (!j->decodes) return 0;
     if (sse_frame_verdict(f) != SSE_PASS) abort();
     int rc = dialect_chat.decoder_feed(j->decoder, f, &sink, NULL);
-    if (rc == 0 && j->strips && dialect_chat.strip_usage(j->decoder, f, cuts, 4, &n) == FRAME_CUT) j->n_cuts += n;
+    if (rc == 0 && j->strips && dialect_chat.strip_usage(j->decoder, f, cuts, 4, &n) == FRAME_CUT)
+        j->n_cuts += n;
     return rc;
 }
 
@@ -68,7 +78,8 @@ static void run_encode(struct job *j, struct slice bytes) {
     }
 }
 
-static void measure(const char *what, struct job *j, struct slice bytes, void (*run)(struct job *, struct slice)) {
+static void measure(const char *what, struct job *j, struct slice bytes,
+                    void (*run)(struct job *, struct slice)) {
     int64_t best = INT64_MAX;
     run(j, bytes);
     uint64_t allocs = mem_alloc_count();
@@ -79,15 +90,18 @@ static void measure(const char *what, struct job *j, struct slice bytes, void (*
         if (took < best) best = took;
     }
     allocs = mem_alloc_count() - allocs;
-    printf("%-28s %7.1f ns a chunk  %6.3f allocations a chunk\n", what, (double)best / (REPEATS * CHUNKS),
-           (double)allocs / ((double)ROUNDS * REPEATS * CHUNKS));
+    printf("%-28s %7.1f ns a chunk  %6.3f allocations a chunk\n", what,
+           (double)best / (REPEATS * CHUNKS), (double)allocs / ((double)ROUNDS * REPEATS * CHUNKS));
 }
 
 static void run_peek(void) {
-    static const char body[] = "{\"model\":\"gpt-4o-mini\",\"messages\":[{\"role\":\"system\",\"content\":\"You are terse.\"},"
-                               "{\"role\":\"user\",\"content\":\"Name the largest animal that has ever lived, please, and how much "
-                               "it weighs, in two short sentences without any \\\"adjectives\\\".\"}],\"temperature\":0.2,"
-                               "\"stream\":true,\"max_tokens\":200}";
+    static const char body[] =
+        "{\"model\":\"gpt-4o-mini\",\"messages\":[{\"role\":\"system\",\"content\":\"You are "
+        "terse.\"},"
+        "{\"role\":\"user\",\"content\":\"Name the largest animal that has ever lived, please, and "
+        "how much "
+        "it weighs, in two short sentences without any \\\"adjectives\\\".\"}],\"temperature\":0.2,"
+        "\"stream\":true,\"max_tokens\":200}";
     int64_t best = INT64_MAX;
     for (int round = 0; round < ROUNDS; round++) {
         int64_t start = clock_mono_ns();
@@ -98,18 +112,21 @@ static void run_peek(void) {
             struct slice pieces[SPLICE_PIECES];
             unsigned n;
             if (dialect_chat.peek_request(slice_cstr(body), a, &env, &fault)) abort();
-            if (request_splice(slice_cstr(body), &env, SLICE("gpt-4o"), true, a, pieces, &n)) abort();
+            if (request_splice(slice_cstr(body), &env, SLICE("gpt-4o"), true, a, pieces, &n))
+                abort();
             arena_free(a);
         }
         int64_t took = clock_mono_ns() - start;
         if (took < best) best = took;
     }
-    printf("%-28s %7.1f ns a request of %zu bytes, arena included\n", "peek + splice", (double)best / REPEATS, sizeof body - 1);
+    printf("%-28s %7.1f ns a request of %zu bytes, arena included\n", "peek + splice",
+           (double)best / REPEATS, sizeof body - 1);
 }
 
 int main(void) {
     struct job j = {.n_events = 0};
-    struct encoder_options o = {.id = SLICE("chatcmpl-1"), .model = SLICE("gpt-4o-mini"), .created = 1763683200};
+    struct encoder_options o = {
+        .id = SLICE("chatcmpl-1"), .model = SLICE("gpt-4o-mini"), .created = 1763683200};
     struct event start = {.kind = EV_START, .u.start.created = -1};
     struct buf in;
     buf_init(&in, 1 << 20);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Inside the bench: a lane is one thread with its loop, pool and slots; a slot is one call at a time.
+/* Inside the bench: a lane is one thread with its loop, pool and slots; a slot is one call at a
+ * time.
  *
  *   bench.c        options, threads, exit codes
  *   bench_lane.c   when calls start and when it is over
@@ -41,17 +42,19 @@ struct bench_figures {
     uint64_t in_window;                    /* completed inside the window, whenever they began */
     uint64_t failures[FAILURE_COUNT];
     uint64_t statuses[6];                  /* by hundreds; 0: none came */
-    uint64_t frames, tokens, reads, bytes; /* inside the window: content frames, content events, reads */
+    /* inside the window: content frames, content events, reads */
+    uint64_t frames, tokens, reads, bytes;
     uint64_t connects;
     struct hist ttft_ns, itl_ns, delay_ns, service_ns, response_ns;
-    struct hist lag_ns;                    /* handling of a read done, minus loop entry: our own lateness */
+    /* handling of a read done, minus loop entry: our own lateness */
+    struct hist lag_ns;
     struct hist start_late_ns;             /* open loop: started minus scheduled */
     int64_t cpu_ns, wall_ns;               /* of the window */
     double cpu_share;                      /* the busiest lane's */
 };
 
-void figures_init(struct bench_figures *f);
-void figures_merge(struct bench_figures *into, const struct bench_figures *from);
+void bench_figures_init(struct bench_figures *f);
+void bench_figures_merge(struct bench_figures *into, const struct bench_figures *from);
 
 struct bench;
 struct lane;
@@ -100,7 +103,7 @@ struct lane {
 
 struct bench {
     const struct bench_options *o;
-    struct target target;
+    struct client_target target;
     struct lane *lanes;
     unsigned n_lanes;
     int64_t begin_ns;
@@ -114,23 +117,25 @@ struct bench {
 extern const char *const bench_failure_names[FAILURE_COUNT];
 
 /* bench_lane.c */
-int lane_init(struct lane *l, struct bench *b, unsigned index, struct err *e) MUST_CHECK;
-void lane_run(struct lane *l);
-void lane_dispose(struct lane *l);
-void lane_slot_free(struct slot *s);       /* the call has ended: the slot may be used again, now */
-void lane_stop(struct lane *l);            /* any thread */
-bool lane_in_window(const struct lane *l);
+int bench_lane_init(struct lane *l, struct bench *b, unsigned index, struct err *e) MUST_CHECK;
+void bench_lane_run(struct lane *l);
+void bench_lane_dispose(struct lane *l);
+/* the call has ended: the slot may be used again, now */
+void bench_lane_slot_free(struct slot *s);
+void bench_lane_stop(struct lane *l);            /* any thread */
+bool bench_lane_in_window(const struct lane *l);
 
 /* bench_slot.c */
-void slot_init(struct slot *s, struct lane *l);
-void slot_start(struct slot *s, uint64_t number, int64_t scheduled_ns);
-void slot_stop(struct slot *s);            /* cancels what runs */
-void slot_dispose(struct slot *s);
+void bench_slot_init(struct slot *s, struct lane *l);
+void bench_slot_start(struct slot *s, uint64_t number, int64_t scheduled_ns);
+void bench_slot_stop(struct slot *s);            /* cancels what runs */
+void bench_slot_dispose(struct slot *s);
 
 /* bench_report.c */
-void report_people(const struct bench *b, const struct bench_figures *f);
-int report_json(const struct bench *b, const struct bench_figures *f, struct buf *out) MUST_CHECK;
+void bench_report_people(const struct bench *b, const struct bench_figures *f);
+int bench_report_json(const struct bench *b, const struct bench_figures *f,
+                      struct buf *out) MUST_CHECK;
 /* NULL: the server was what was measured; else why it was us. */
-const char *report_own_limit(const struct bench_figures *f);
+const char *bench_report_own_limit(const struct bench_figures *f);
 
 #endif

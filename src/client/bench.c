@@ -9,8 +9,14 @@
 #include "base/mem.h"
 #include "client/bench-private.h"
 
-enum { MAX_THREADS = 256, SPARE_DESCRIPTORS = 64, REPORT_BYTES = 64 << 10, PROMPT_MAX_BYTES = 1 << 20,
-       VERIFY_TOKENS = 64, BEGIN_AFTER_NS = 20 * 1000 * 1000 };
+enum {
+    MAX_THREADS = 256,
+    SPARE_DESCRIPTORS = 64,
+    REPORT_BYTES = 64 << 10,
+    PROMPT_MAX_BYTES = 1 << 20,
+    VERIFY_TOKENS = 64,
+    BEGIN_AFTER_NS = 20 * 1000 * 1000
+};
 
 void bench_options_default(struct bench_options *out) {
     *out = (struct bench_options){
@@ -65,7 +71,7 @@ static int check_options(struct bench_options *o, struct err *e) {
 /* ---- the run ---- */
 
 static void *thread_main(void *self) {
-    lane_run(self);
+    bench_lane_run(self);
     return NULL;
 }
 
@@ -73,7 +79,7 @@ static void on_interrupt(void *self, int signo) {
     struct bench *b = self;
     (void)signo;
     for (unsigned i = 0; i < b->n_lanes; i++) {
-        lane_stop(&b->lanes[i]);
+        bench_lane_stop(&b->lanes[i]);
     }
 }
 
@@ -88,7 +94,7 @@ static void run_lanes(struct bench *b) {
         l->is_running = pthread_create(&l->thread, NULL, thread_main, l) == 0;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    lane_run(&b->lanes[0]);
+    bench_lane_run(&b->lanes[0]);
     for (unsigned i = 1; i < b->n_lanes; i++) {
         if (b->lanes[i].is_running) {
             pthread_join(b->lanes[i].thread, NULL);
@@ -100,7 +106,7 @@ static int init_lanes(struct bench *b, struct err *e) {
     b->lanes = mem_zalloc(b->n_lanes * sizeof b->lanes[0]);
     int rc = 0;
     for (unsigned i = 0; rc == 0 && i < b->n_lanes; i++) {
-        rc = lane_init(&b->lanes[i], b, i, e);
+        rc = bench_lane_init(&b->lanes[i], b, i, e);
     }
     if (rc == 0 && loop_on_signal(b->lanes[0].loop, SIGINT, on_interrupt, b) < 0) {
         rc = err_set(e, ERR_IO, "cannot watch for signals");
@@ -110,12 +116,12 @@ static int init_lanes(struct bench *b, struct err *e) {
 
 static void print_report(const struct bench *b, const struct bench_figures *f) {
     if (!b->o->json) {
-        report_people(b, f);
+        bench_report_people(b, f);
         return;
     }
     struct buf out;
     buf_init(&out, REPORT_BYTES);
-    if (report_json(b, f, &out) == 0) {
+    if (bench_report_json(b, f, &out) == 0) {
         fwrite(out.ptr, 1, out.len, stdout);
     }
     buf_dispose(&out);
@@ -131,9 +137,9 @@ static int exit_code(const struct bench *b, const struct bench_figures *f, struc
 
 static int report(struct bench *b, struct err *e) {
     struct bench_figures *all = mem_zalloc(sizeof *all);
-    figures_init(all);
+    bench_figures_init(all);
     for (unsigned i = 0; i < b->n_lanes; i++) {
-        figures_merge(all, &b->lanes[i].figures);
+        bench_figures_merge(all, &b->lanes[i].figures);
     }
     print_report(b, all);
     fflush(stdout);
@@ -148,10 +154,13 @@ int bench_run(const struct bench_options *given, struct err *e) {
         return CLIENT_USAGE;
     }
     struct bench b = {.o = &o, .n_lanes = o.threads};
-    const struct target_options to = {.base_url = o.url, .api_key = o.api_key, .headers = o.headers,
-                                      .n_headers = o.n_headers, .ca_file = o.ca_file,
-                                      .insecure = o.insecure};
-    if (target_init(&b.target, &to, e) < 0) {
+    const struct client_target_options to = {.base_url = o.url,
+                                             .api_key = o.api_key,
+                                             .headers = o.headers,
+                                             .n_headers = o.n_headers,
+                                             .ca_file = o.ca_file,
+                                             .insecure = o.insecure};
+    if (client_target_init(&b.target, &to, e) < 0) {
         return CLIENT_USAGE;
     }
     pthread_mutex_init(&b.lock, NULL);
@@ -161,10 +170,10 @@ int bench_run(const struct bench_options *given, struct err *e) {
         code = report(&b, e);
     }
     for (unsigned i = 0; i < b.n_lanes; i++) {
-        lane_dispose(&b.lanes[i]);
+        bench_lane_dispose(&b.lanes[i]);
     }
     mem_free(b.lanes);
     pthread_mutex_destroy(&b.lock);
-    target_dispose(&b.target);
+    client_target_dispose(&b.target);
     return code;
 }

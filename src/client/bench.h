@@ -1,12 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `penstock bench`: drives a chat endpoint with many connections and measures it, on the same HTTP client, SSE parser and decoders as everything
- * else. No allocation per event. It says when it, not the server, was the limit.
+/* `penstock bench`: drives a chat endpoint with many connections and measures it, on the same HTTP
+ * client, SSE parser and decoders as everything else. No allocation per event. It says when it, not
+ * the server, was the limit.
  *
- * What is measured (times in ns in --json):
- *   ttft      request started → first content-bearing event (role-only, empty and usage frames are none)
- *   itl       between two reads' content-bearing frames of one stream, the first excluded; per frame
- *   delay     frame received (loop entry) minus the stamp that the mock put before it (`: t=NS`), same machine only
- *   service   request started → answer complete;   response   scheduled start → answer complete (open loop: with own lateness) */
+ * What is measured (in ns in the JSON report), of what happens inside the window:
+ *   ttft        request started to first content-bearing frame (role-only, empty and usage frames
+ *               are none), connecting included
+ *   itl         between two content-bearing frames of one stream; per frame
+ *   delay       stamp that the mock put before the frame (`: t=NS`) to our loop's entry into the turn
+ *               that received it; on one machine only
+ *   service     request started to answer complete
+ *   response    the same from the scheduled start: what waited for a free connection counts
+ *   start_late  open loop: own lateness in starting
+ *   lag         loop entry to the end of handling one read: how long what came was kept waiting */
 #ifndef PENSTOCK_CLIENT_BENCH_H
 #define PENSTOCK_CLIENT_BENCH_H
 
@@ -17,9 +23,9 @@
 #include "client/chat.h"
 
 enum bench_mode {
-    BENCH_REQUESTS,    /* whole answers */
-    BENCH_STREAM,      /* streams, read to the end */
-    BENCH_STALL        /* streams: reads up to the first content, then never again, until the duration is over */
+    BENCH_REQUESTS, /* whole answers */
+    BENCH_STREAM,   /* streams, read to the end */
+    BENCH_STALL /* streams: reads up to the first content, then never again, until the duration is over */
 };
 
 #define BENCH_MAX_HEADERS 16
@@ -27,20 +33,26 @@ enum bench_mode {
 struct bench_options {
     const char *url;               /* base URL, "http://127.0.0.1:8080/v1" */
     enum bench_mode mode;
-    unsigned connections;          /* closed loop: kept busy; open loop: the most at once. Default 1 */
+    /* closed loop: kept busy; open loop: the most at once. Default 1 */
+    unsigned connections;
     unsigned threads;              /* default 1 */
     uint64_t requests;             /* stop after this many; 0: by duration */
     int64_t duration_ns;           /* stop starting after this long; 0: by requests. Both 0: 10 s */
-    int64_t warmup_ns;             /* what starts in this time is not measured; slots are handed over without draining */
-    int64_t ramp_ns;               /* spread the first starts over this time; -1: 0.1 ms a connection */
-    double rate;                   /* open loop: starts a second, all threads together; 0: closed loop */
+    /* what starts in this time is not measured; slots are handed over without draining */
+    int64_t warmup_ns;
+    /* spread the first starts over this time; -1: 0.1 ms a connection */
+    int64_t ramp_ns;
+    /* open loop: starts a second, all threads together; 0: closed loop */
+    double rate;
     int64_t timeout_ns;            /* silence on a call; default 30 s */
     const char *model;             /* default "bench" */
     const char *prompt;            /* default: "request N" with the number of the request */
     const char *api_key;           /* NULL: none */
-    int64_t max_tokens;            /* 0: not said; with verify: the number of tokens that is asked for, default 64 */
+    /* 0: not said; with verify: the number of tokens that is asked for, default 64 */
+    int64_t max_tokens;
     bool include_usage;
-    bool verify;                   /* ask the mock to count, with a tag for each request, and check every byte of the text */
+    /* ask the mock to count, with a tag for each request, and check every byte of the text */
+    bool verify;
     bool json;                     /* the report as one JSON object, else for people */
     bool quiet;                    /* no progress on stderr */
     const char *headers[BENCH_MAX_HEADERS];   /* "name: value" */
@@ -50,7 +62,8 @@ struct bench_options {
 };
 
 void bench_options_default(struct bench_options *out);
-/* Returns an exit code (enum client_exit): 0 when every request went well; the report goes to stdout. For CLIENT_USAGE and CLIENT_UNREACHABLE e tells. */
+/* Returns an exit code (enum client_exit): 0 when every request went well; the report goes to
+ * stdout. For CLIENT_USAGE and CLIENT_UNREACHABLE e tells. */
 int bench_run(const struct bench_options *o, struct err *e);
 
 #endif

@@ -11,7 +11,7 @@ static const struct bench_options *options_of(const struct lane *l) {
     return l->bench->o;
 }
 
-bool lane_in_window(const struct lane *l) {
+bool bench_lane_in_window(const struct lane *l) {
     return l->is_open;
 }
 
@@ -48,7 +48,7 @@ static void lane_over(struct lane *l) {
     timer_stop(&l->window_open);
     timer_stop(&l->window_close);
     for (unsigned i = 0; i < l->n_slots; i++) {
-        slot_stop(&l->slots[i]);
+        bench_slot_stop(&l->slots[i]);
     }
     loop_stop(l->loop);
 }
@@ -63,7 +63,7 @@ static void on_stop(struct loop_task *task, void *self) {
     lane_over(self);
 }
 
-void lane_stop(struct lane *l) {
+void bench_lane_stop(struct lane *l) {
     if (!atomic_exchange(&l->stop_posted, true)) {
         loop_post(l->loop, &l->stop);
     }
@@ -71,7 +71,8 @@ void lane_stop(struct lane *l) {
 
 /* ---- starting calls ---- */
 
-/* A closed loop has an arrival for each slot and then starts what it can; an open one goes by the clock. */
+/* A closed loop has an arrival for each slot and then starts what it can; an open one goes by the
+ * clock. */
 static int64_t arrival_ns(const struct lane *l, uint64_t k) {
     const struct bench *b = l->bench;
     const struct bench_options *o = b->o;
@@ -98,7 +99,7 @@ static void start_one(struct lane *l, int64_t scheduled_ns) {
     struct slot *s = l->free;
     l->free = s->next_free;
     l->busy++;
-    slot_start(s, number, scheduled_ns);
+    bench_slot_start(s, number, scheduled_ns);
 }
 
 static void on_arrival(struct timer *t, void *self);
@@ -156,7 +157,7 @@ static bool is_hopeless(const struct lane *l) {
     return l->figures.completed == 0 && l->figures.failures[FAILURE_CONNECT] >= HOPELESS_CONNECTS;
 }
 
-void lane_slot_free(struct slot *s) {
+void bench_lane_slot_free(struct slot *s) {
     struct lane *l = s->lane;
     if (l->is_over) {
         return;
@@ -176,11 +177,11 @@ static unsigned share_of(unsigned total, unsigned lanes, unsigned index) {
     return total / lanes + (index < total % lanes);
 }
 
-int lane_init(struct lane *l, struct bench *b, unsigned index, struct err *e) {
+int bench_lane_init(struct lane *l, struct bench *b, unsigned index, struct err *e) {
     struct http_pool_options po;
     l->bench = b;
     l->index = index;
-    figures_init(&l->figures);
+    bench_figures_init(&l->figures);
     l->loop = loop_new(e);
     if (!l->loop) {
         return -ERR_IO;
@@ -193,14 +194,14 @@ int lane_init(struct lane *l, struct bench *b, unsigned index, struct err *e) {
     l->pool = http_pool_new(l->loop, &b->target.origin, &po);
     l->slots = mem_zalloc((l->n_slots + 1) * sizeof l->slots[0]);
     for (unsigned i = 0; i < l->n_slots; i++) {
-        slot_init(&l->slots[i], l);
+        bench_slot_init(&l->slots[i], l);
         l->slots[i].next_free = i + 1 < l->n_slots ? &l->slots[i + 1] : NULL;
     }
     l->free = l->n_slots ? &l->slots[0] : NULL;
     return 0;
 }
 
-void lane_run(struct lane *l) {
+void bench_lane_run(struct lane *l) {
     const struct bench_options *o = options_of(l);
     int64_t ramp_ns = o->rate > 0 || o->duration_ns == 0 ? 0 : o->ramp_ns;
     int64_t open_ns = l->bench->begin_ns + ramp_ns + o->warmup_ns;
@@ -215,12 +216,12 @@ void lane_run(struct lane *l) {
     loop_run(l->loop);
 }
 
-void lane_dispose(struct lane *l) {
+void bench_lane_dispose(struct lane *l) {
     if (!l->loop) {
         return;
     }
     for (unsigned i = 0; i < l->n_slots; i++) {
-        slot_dispose(&l->slots[i]);
+        bench_slot_dispose(&l->slots[i]);
     }
     mem_free(l->slots);
     http_pool_close(&l->pool);

@@ -38,13 +38,13 @@ static const struct hist *hist_in(const struct bench_figures *f, unsigned i) {
     return (const struct hist *)((const char *)f + hists[i].offset);
 }
 
-void figures_init(struct bench_figures *f) {
+void bench_figures_init(struct bench_figures *f) {
     for (unsigned i = 0; i < HIST_COUNT; i++) {
         hist_init(hist_of(f, i));
     }
 }
 
-void figures_merge(struct bench_figures *into, const struct bench_figures *from) {
+void bench_figures_merge(struct bench_figures *into, const struct bench_figures *from) {
     into->started += from->started;
     into->completed += from->completed;
     into->in_window += from->in_window;
@@ -71,7 +71,7 @@ void figures_merge(struct bench_figures *into, const struct bench_figures *from)
     into->cpu_share = from->cpu_share > into->cpu_share ? from->cpu_share : into->cpu_share;
 }
 
-const char *report_own_limit(const struct bench_figures *f) {
+const char *bench_report_own_limit(const struct bench_figures *f) {
     if (f->cpu_share > cpu_bound) {
         return "a thread of this client was busy more than 90 % of the time: take more --threads, or less load";
     }
@@ -124,9 +124,9 @@ static void print_failures(const struct bench *b, const struct bench_figures *f)
     printf("\n  the first one: %s\n", b->first_error.text);
 }
 
-void report_people(const struct bench *b, const struct bench_figures *f) {
+void bench_report_people(const struct bench *b, const struct bench_figures *f) {
     const struct bench_options *o = b->o;
-    const char *limit = report_own_limit(f);
+    const char *limit = bench_report_own_limit(f);
     printf("%s, %u connections, %u threads, %.2f s measured\n", mode_name(o->mode), o->connections,
            b->n_lanes, (double)f->wall_ns / 1e9);
     printf("  %" PRIu64 " started, %" PRIu64 " completed, %" PRIu64 " failed, %" PRIu64 " unfinished",
@@ -179,8 +179,8 @@ static int json_counts(const struct bench_figures *f, struct buf *out) {
                          ",\"started\":%" PRIu64 ",\"completed\":%" PRIu64 ",\"failed\":%" PRIu64
                          ",\"unfinished\":%" PRIu64 ",\"stalled\":%" PRIu64 ",\"verified\":%" PRIu64
                          ",\"completed_in_window\":%" PRIu64 ",\"connects\":%" PRIu64,
-                         f->started, f->completed, f->failed, f->unfinished, f->stalled, f->verified,
-                         f->in_window, f->connects);
+                         f->started, f->completed, f->failed, f->unfinished, f->stalled,
+                         f->verified, f->in_window, f->connects);
     rc |= buf_append(out, SLICE(",\"failures\":{"));
     for (unsigned i = 0; i < FAILURE_COUNT; i++) {
         rc |= buf_appendf(out, "%s\"%s\":%" PRIu64, i ? "," : "", bench_failure_names[i], f->failures[i]);
@@ -192,9 +192,9 @@ static int json_counts(const struct bench_figures *f, struct buf *out) {
     return rc | buf_append_byte(out, '}');
 }
 
-int report_json(const struct bench *b, const struct bench_figures *f, struct buf *out) {
+int bench_report_json(const struct bench *b, const struct bench_figures *f, struct buf *out) {
     const struct bench_options *o = b->o;
-    const char *limit = report_own_limit(f);
+    const char *limit = bench_report_own_limit(f);
     int rc = buf_appendf(out, "{\"mode\":\"%s\"", mode_name(o->mode)) | json_text(out, "url", o->url);
     rc |= buf_appendf(out, ",\"connections\":%u,\"threads\":%u,\"seconds\":%.6f", o->connections, b->n_lanes,
                       (double)f->wall_ns / 1e9);

@@ -84,7 +84,7 @@ static void slot_done(struct slot *s) {
     f->statuses[s->status / 100 < 6 ? s->status / 100 : 0]++;
     if (!s->has_failed) {
         f->completed++;
-        f->in_window += lane_in_window(s->lane);
+        f->in_window += bench_lane_in_window(s->lane);
         record_times(s, loop_now_ns(s->lane->loop));
     }
     if (s->decoder) {
@@ -92,7 +92,7 @@ static void slot_done(struct slot *s) {
         s->decoder = NULL;
     }
     sse_parser_dispose(&s->sse);
-    lane_slot_free(s);
+    bench_lane_slot_free(s);
 }
 
 /* ---- events ---- */
@@ -117,7 +117,7 @@ static int on_event(void *self, const struct event *ev) {
 static void count_content(struct slot *s) {
     struct bench_figures *f = &s->lane->figures;
     int64_t now_ns = loop_now_ns(s->lane->loop);
-    if (lane_in_window(s->lane)) {
+    if (bench_lane_in_window(s->lane)) {
         f->frames++;
         f->tokens += s->frame_tokens;
         if (s->first_ns) {
@@ -152,8 +152,9 @@ static void record_delay(struct slot *s) {
         return;
     }
     int64_t delay_ns = loop_now_ns(s->lane->loop) - s->stamp_ns;
-    if (lane_in_window(s->lane)) {
-        hist_record(&s->lane->figures.delay_ns, delay_ns >= 0 ? delay_ns : clock_mono_ns() - s->stamp_ns);
+    if (bench_lane_in_window(s->lane)) {
+        hist_record(&s->lane->figures.delay_ns,
+                    delay_ns >= 0 ? delay_ns : clock_mono_ns() - s->stamp_ns);
     }
     s->stamp_ns = 0;
 }
@@ -204,10 +205,11 @@ static void on_body(void *self, struct slice bytes) {
     struct slot *s = self;
     struct err e = {.text = "the answer is larger than 64 MiB"};
     const struct sse_sink sink = {on_frame, s};
-    if (lane_in_window(s->lane)) {
+    if (bench_lane_in_window(s->lane)) {
         s->lane->figures.bytes += bytes.len;
     }
-    int rc = s->is_stream ? sse_parser_feed(&s->sse, bytes, &sink, &e) : buf_append(&s->body, bytes);
+    int rc =
+        s->is_stream ? sse_parser_feed(&s->sse, bytes, &sink, &e) : buf_append(&s->body, bytes);
     if (rc < 0 && !s->has_failed) {
         slot_fail(s, FAILURE_LIMIT, e.text);
         http_call_cancel(&s->call);
@@ -222,7 +224,7 @@ static void count_read(struct slot *s) {
         l->figures.reads++;
         s->read_has_content = false;
     }
-    if (lane_in_window(l)) {
+    if (bench_lane_in_window(l)) {
         hist_record(&l->figures.lag_ns, clock_mono_ns() - loop_now_ns(l->loop));
     }
 }
@@ -304,7 +306,7 @@ static const struct http_call_callbacks callbacks = {.on_head = on_head,
                                                      .on_end = on_end,
                                                      .on_fail = on_fail};
 
-void slot_init(struct slot *s, struct lane *l) {
+void bench_slot_init(struct slot *s, struct lane *l) {
     *s = (struct slot){.lane = l};
     buf_init(&s->request, REQUEST_MAX_BYTES);
     buf_init(&s->body, BODY_MAX_BYTES);
@@ -318,7 +320,7 @@ static void slot_reset(struct slot *s, uint64_t number, int64_t scheduled_ns) {
     s->first_ns = s->last_ns = s->stamp_ns = 0;
     s->status = 0;
     s->is_stream = s->is_stalled = s->has_failed = s->read_has_content = false;
-    s->is_measured = lane_in_window(s->lane);
+    s->is_measured = bench_lane_in_window(s->lane);
     sse_parser_init(&s->sse, NULL);
     if (o->mode != BENCH_REQUESTS) {
         s->decoder = dialect_chat.decoder_new();
@@ -328,8 +330,8 @@ static void slot_reset(struct slot *s, uint64_t number, int64_t scheduled_ns) {
     }
 }
 
-void slot_start(struct slot *s, uint64_t number, int64_t scheduled_ns) {
-    const struct target *t = &s->lane->bench->target;
+void bench_slot_start(struct slot *s, uint64_t number, int64_t scheduled_ns) {
+    const struct client_target *t = &s->lane->bench->target;
     const struct bench_options *o = options_of(s);
     slot_reset(s, number, scheduled_ns);
     s->lane->figures.started++;
@@ -354,7 +356,7 @@ void slot_start(struct slot *s, uint64_t number, int64_t scheduled_ns) {
     s->call = http_call_start(s->lane->pool, &rq, &callbacks, s);
 }
 
-void slot_stop(struct slot *s) {
+void bench_slot_stop(struct slot *s) {
     timer_stop(&s->again);
     if (!s->call) {
         return;
@@ -368,8 +370,8 @@ void slot_stop(struct slot *s) {
     sse_parser_dispose(&s->sse);
 }
 
-void slot_dispose(struct slot *s) {
-    slot_stop(s);
+void bench_slot_dispose(struct slot *s) {
+    bench_slot_stop(s);
     buf_dispose(&s->request);
     buf_dispose(&s->body);
 }

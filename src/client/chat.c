@@ -13,7 +13,7 @@ enum { PROMPT_MAX_BYTES = 16 << 20, HISTORY_MAX_BYTES = 64 << 20, LINE_BYTES = 6
 struct chat {
     const struct chat_options *o;
     const char *base_url, *model, *api_key;
-    struct target target;
+    struct client_target target;
     struct buf history;            /* messages, separated by commas */
     struct buf answer;
     bool color, out_is_terminal;
@@ -181,9 +181,9 @@ int chat_run(const struct chat_options *o) {
     struct chat c = {.o = o};
     struct err e;
     chat_resolve(&c);
-    const struct target_options to = {.base_url = c.base_url, .api_key = c.api_key,
+    const struct client_target_options to = {.base_url = c.base_url, .api_key = c.api_key,
                                       .ca_file = o->ca_file, .insecure = o->insecure};
-    if (target_init(&c.target, &to, &e) < 0) {
+    if (client_target_init(&c.target, &to, &e) < 0) {
         fprintf(stderr, "penstock chat: %s\n", e.text);
         return CLIENT_USAGE;
     }
@@ -192,6 +192,6 @@ int chat_run(const struct chat_options *o) {
     int code = restart(&c) < 0 ? too_long() : chat_dispatch(&c);
     buf_dispose(&c.history);
     buf_dispose(&c.answer);
-    target_dispose(&c.target);
+    client_target_dispose(&c.target);
     return code;
 }

@@ -18,7 +18,8 @@ enum client_exit {
 };
 
 struct chat_options {
-    const char *base_url;      /* NULL: environment PENSTOCK_URL, OPENAI_BASE_URL, then http://127.0.0.1:8080/v1 */
+    /* NULL: environment PENSTOCK_URL, OPENAI_BASE_URL, then http://127.0.0.1:8080/v1 */
+    const char *base_url;
     const char *model;         /* NULL: environment PENSTOCK_MODEL, then "gpt-4o-mini" */
     const char *system;        /* NULL: none */
     const char *api_key;       /* NULL: environment OPENAI_API_KEY, then none */
@@ -26,14 +27,16 @@ struct chat_options {
     const char *reasoning_effort;   /* NULL: not said */
     int64_t max_tokens;        /* 0: not said */
     bool no_stream;
-    bool json;                 /* print the events' data lines (or the body) as they came, nothing else */
+    /* print the events' data lines (or the body) as they came, nothing else */
+    bool json;
     bool stats;                /* TTFT, ITL, tokens/s on stderr at the end */
     bool no_color;
     const char *ca_file;       /* NULL: the system's */
     bool insecure;             /* do not verify certificates */
 };
 
-/* Runs to the end and returns an exit code (enum client_exit); what went wrong is on stderr already. */
+/* Runs to the end and returns an exit code (enum client_exit); what went wrong is on stderr
+ * already. */
 int chat_run(const struct chat_options *o);
 
 #endif

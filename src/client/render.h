@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Canonical events as text that grows on a terminal or in a file. On a terminal control characters of
- * the answer are shown as '?', so that a model cannot steer it. One thread. */
+/* Canonical events as text that grows on a terminal or in a file. On a terminal control characters
+ * of the answer are shown as '?', so that a model cannot steer it. One thread. */
 #ifndef PENSTOCK_CLIENT_RENDER_H
 #define PENSTOCK_CLIENT_RENDER_H
 

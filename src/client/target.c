@@ -3,7 +3,8 @@
 
 #include "version.h"
 
-static int add_header(struct target *t, struct slice name, struct slice value, struct err *e) {
+static int add_header(struct client_target *t, struct slice name, struct slice value,
+                      struct err *e) {
     if (!http_header_is_valid(name, value)) {
         return err_set(e, ERR_USAGE, "header '%.*s' cannot be sent: write 'name: value'",
                        (int)(name.len < 40 ? name.len : 40), name.ptr ? name.ptr : "");
@@ -16,7 +17,7 @@ static int add_header(struct target *t, struct slice name, struct slice value, s
     return 0;
 }
 
-static int add_given(struct target *t, const char *line, struct err *e) {
+static int add_given(struct client_target *t, const char *line, struct err *e) {
     struct slice s = slice_cstr(line);
     ptrdiff_t colon = slice_index(s, ':');
     if (colon < 0) {
@@ -26,7 +27,8 @@ static int add_given(struct target *t, const char *line, struct err *e) {
                       slice_trim(slice_from(s, (size_t)colon + 1)), e);
 }
 
-static int add_headers(struct target *t, const struct target_options *o, struct err *e) {
+static int add_headers(struct client_target *t, const struct client_target_options *o,
+                       struct err *e) {
     int rc = add_header(t, SLICE("content-type"), SLICE("application/json"), e);
     if (rc == 0) {
         rc = add_header(t, SLICE("user-agent"), SLICE("penstock/" PENSTOCK_VERSION), e);
@@ -44,14 +46,16 @@ static int add_headers(struct target *t, const struct target_options *o, struct 
     return rc;
 }
 
-static int open_tls(struct target *t, const struct target_options *o, struct err *e) {
-    const struct tls_client_options to = {.insecure_skip_verify = o->insecure, .ca_file = o->ca_file};
+static int open_tls(struct client_target *t, const struct client_target_options *o, struct err *e) {
+    const struct tls_client_options to = {.insecure_skip_verify = o->insecure,
+                                          .ca_file = o->ca_file};
     return tls_context_client(&to, &t->tls, e);
 }
 
-int target_init(struct target *t, const struct target_options *o, struct err *e) {
+int client_target_init(struct client_target *t, const struct client_target_options *o,
+                       struct err *e) {
     struct url url;
-    *t = (struct target){.arena = arena_new()};
+    *t = (struct client_target){.arena = arena_new()};
     int rc = url_parse(arena_dup(t->arena, slice_cstr(o->base_url)), t->arena, &url, e);
     if (rc == 0 && url.is_tls) {
         rc = open_tls(t, o, e);
@@ -60,16 +64,19 @@ int target_init(struct target *t, const struct target_options *o, struct err *e)
         rc = add_headers(t, o, e);
     }
     if (rc < 0) {
-        target_dispose(t);
+        client_target_dispose(t);
         return rc;
     }
-    t->origin = (struct http_origin){.scheme_host = url.authority, .host = url.host, .port = url.port,
-                                     .unix_path = url.unix_path, .tls = t->tls};
+    t->origin = (struct http_origin){.scheme_host = url.authority,
+                                     .host = url.host,
+                                     .port = url.port,
+                                     .unix_path = url.unix_path,
+                                     .tls = t->tls};
     t->chat_path = slice_cstr(arena_printf(t->arena, "%.*s/chat/completions", SLICE_FMT(url.path)));
     return 0;
 }
 
-void target_dispose(struct target *t) {
+void client_target_dispose(struct client_target *t) {
     tls_context_free(&t->tls);
     arena_free(t->arena);
     t->arena = NULL;

@@ -8,7 +8,7 @@
 
 #define TARGET_MAX_HEADERS 24
 
-struct target {
+struct client_target {
     struct arena *arena;
     struct http_origin origin;
     struct slice chat_path;                        /* base path + /chat/completions */
@@ -17,7 +17,7 @@ struct target {
     struct tls_context *tls;                       /* NULL: plain */
 };
 
-struct target_options {
+struct client_target_options {
     const char *base_url;
     const char *api_key;                           /* NULL: none */
     const char *const *headers;                    /* "name: value" */
@@ -26,8 +26,10 @@ struct target_options {
     bool insecure;
 };
 
-/* Copies what it needs. 0, or -ERR_USAGE / -ERR_TLS with e. On failure nothing is left to dispose. */
-int target_init(struct target *t, const struct target_options *o, struct err *e) MUST_CHECK;
-void target_dispose(struct target *t);
+/* Copies what it needs. 0, or -ERR_USAGE / -ERR_TLS with e. On failure nothing is left to
+ * dispose. */
+int client_target_init(struct client_target *t, const struct client_target_options *o,
+                       struct err *e) MUST_CHECK;
+void client_target_dispose(struct client_target *t);
 
 #endif

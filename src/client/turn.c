@@ -147,7 +147,8 @@ static void on_body(void *self, struct slice bytes) {
     struct turn *t = self;
     struct err e = {.kind = ERR_LIMIT, .text = "the answer is larger than 64 MiB"};
     const struct sse_sink sink = {on_frame, t};
-    int rc = t->is_stream ? sse_parser_feed(&t->sse, bytes, &sink, &e) : buf_append(&t->body, bytes);
+    int rc =
+        t->is_stream ? sse_parser_feed(&t->sse, bytes, &sink, &e) : buf_append(&t->body, bytes);
     if (rc < 0) {
         http_call_cancel(&t->call);
         complain_transport(t, &e);
@@ -245,7 +246,7 @@ static void print_stats(const struct turn *t) {
 static void start_call(struct turn *t) {
     static const struct http_call_callbacks callbacks = {
         .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_fail = on_fail};
-    const struct target *target = t->rq->target;
+    const struct client_target *target = t->rq->target;
     struct http_call_request call = {.method = HTTP_METHOD_POST,
                                      .target = target->chat_path,
                                      .headers = target->headers,

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One question and its answer over the network, printed as it comes. Blocks; has a loop of its own. */
+/* One question and its answer over the network, printed as it comes. Blocks; has a loop of its
+ * own. */
 #ifndef PENSTOCK_CLIENT_TURN_H
 #define PENSTOCK_CLIENT_TURN_H
 
@@ -7,7 +8,7 @@
 #include "client/target.h"
 
 struct turn_request {
-    const struct target *target;
+    const struct client_target *target;
     const char *base_url;          /* for messages */
     struct slice body;
     bool streams;
@@ -16,7 +17,8 @@ struct turn_request {
     bool has_key;                  /* for hints */
 };
 
-/* Appends the answer's text to out_text (for the next turn's history). Errors are on stderr already. */
+/* Appends the answer's text to out_text (for the next turn's history). Errors are on stderr
+ * already. */
 int turn_run(const struct turn_request *rq, struct buf *out_text);
 
 #endif

@@ -133,7 +133,9 @@ static int add_block(struct answer *an, const struct event *ev) {
         an->blocks = mem_realloc(an->blocks, an->cap_blocks * sizeof *an->blocks);
     }
     struct block_store *b = &an->blocks[an->n_blocks++];
-    *b = (struct block_store){.view = {.id = ev->block, .choice = ev->choice, .kind = ev->block_kind, .audio_expires_at = -1}};
+    *b = (struct block_store){
+        .view = {
+            .id = ev->block, .choice = ev->choice, .kind = ev->block_kind, .audio_expires_at = -1}};
     buf_init(&b->text, an->max_bytes);
     buf_init(&b->signature, an->max_bytes);
     buf_init(&b->audio, an->max_bytes);
@@ -165,7 +167,8 @@ static int add_tokens(struct answer *an, const struct event *ev) {
     struct slice token;
     int rc = c ? 0 : -ERR_LIMIT;
     while (rc == 0 && json_walk_element(&w, &token)) {
-        rc = append_item(an, ev->block_kind == BLOCK_REFUSAL ? &c->refusal_logprobs : &c->logprobs, token);
+        rc = append_item(an, ev->block_kind == BLOCK_REFUSAL ? &c->refusal_logprobs : &c->logprobs,
+                         token);
     }
     return rc;
 }
@@ -229,7 +232,8 @@ int answer_add(struct answer *an, const struct event *ev) {
 /* The views are the reader's scratch, not the answer's value: const for callers, and made here. */
 unsigned answer_blocks(const struct answer *an, const struct answer_block **out) {
     struct answer *mutable = (struct answer *)(uintptr_t)an;
-    mutable->block_views = mem_realloc(an->block_views, (an->n_blocks + 1) * sizeof *an->block_views);
+    mutable->block_views = mem_realloc(an->block_views,
+                                       (an->n_blocks + 1) * sizeof *an->block_views);
     for (unsigned i = 0; i < an->n_blocks; i++) {
         struct answer_block *v = &mutable->block_views[i];
         *v = an->blocks[i].view;
@@ -243,7 +247,8 @@ unsigned answer_blocks(const struct answer *an, const struct answer_block **out)
 
 unsigned answer_choices(const struct answer *an, const struct answer_choice **out) {
     struct answer *mutable = (struct answer *)(uintptr_t)an;
-    mutable->choice_views = mem_realloc(an->choice_views, (an->n_choices + 1) * sizeof *an->choice_views);
+    mutable->choice_views = mem_realloc(an->choice_views,
+                                        (an->n_choices + 1) * sizeof *an->choice_views);
     for (unsigned i = 0; i < an->n_choices; i++) {
         struct answer_choice *v = &mutable->choice_views[i];
         *v = an->choices[i].view;

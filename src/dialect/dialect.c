@@ -12,10 +12,18 @@ const struct dialect *dialect_find(struct slice name) {
 
 const char *event_kind_name(enum event_kind k) {
     static const char *const names[EV_KIND_COUNT] = {
-        [EV_START] = "start",           [EV_BLOCK_BEGIN] = "block_begin", [EV_DELTA] = "delta",
-        [EV_SIGNATURE] = "signature",   [EV_LOGPROBS] = "logprobs",       [EV_ANNOTATION] = "annotation",
-        [EV_BLOCK_END] = "block_end",   [EV_FINISH] = "finish",           [EV_USAGE] = "usage",
-        [EV_ERROR] = "error",           [EV_PING] = "ping",               [EV_OPAQUE] = "opaque",
+        [EV_START] = "start",
+        [EV_BLOCK_BEGIN] = "block_begin",
+        [EV_DELTA] = "delta",
+        [EV_SIGNATURE] = "signature",
+        [EV_LOGPROBS] = "logprobs",
+        [EV_ANNOTATION] = "annotation",
+        [EV_BLOCK_END] = "block_end",
+        [EV_FINISH] = "finish",
+        [EV_USAGE] = "usage",
+        [EV_ERROR] = "error",
+        [EV_PING] = "ping",
+        [EV_OPAQUE] = "opaque",
         [EV_END] = "end",
     };
     return (unsigned)k < EV_KIND_COUNT ? names[k] : "unknown";

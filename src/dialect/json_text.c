@@ -48,8 +48,8 @@ size_t json_text_value_end(struct slice text, size_t at) {
     char c = text.ptr[at];
     if (c == '"') return string_end(text, at);
     if (c == '{' || c == '[') return container_end(text, at);
-    while (at < text.len && !is_space(text.ptr[at]) && text.ptr[at] != ',' && text.ptr[at] != '}' && text.ptr[at] != ']' &&
-           text.ptr[at] != ':') {
+    while (at < text.len && !is_space(text.ptr[at]) && text.ptr[at] != ',' && text.ptr[at] != '}' &&
+           text.ptr[at] != ']' && text.ptr[at] != ':') {
         at++;
     }
     return at;
@@ -71,7 +71,8 @@ static bool take_value(struct json_walk *w, struct slice *out_value) {
 
 static bool at_next(struct json_walk *w) {
     w->at = json_text_skip_space(w->text, w->at);
-    if (w->at < w->text.len && w->text.ptr[w->at] == ',') w->at = json_text_skip_space(w->text, w->at + 1);
+    if (w->at < w->text.len && w->text.ptr[w->at] == ',')
+        w->at = json_text_skip_space(w->text, w->at + 1);
     return w->at < w->text.len && w->text.ptr[w->at] != '}' && w->text.ptr[w->at] != ']';
 }
 
@@ -101,7 +102,8 @@ const char *json_text_type(struct slice value) {
     default: break;
     }
     for (size_t i = 0; i < value.len; i++) {
-        if (value.ptr[i] == '.' || value.ptr[i] == 'e' || value.ptr[i] == 'E') return "a decimal number";
+        if (value.ptr[i] == '.' || value.ptr[i] == 'e' || value.ptr[i] == 'E')
+            return "a decimal number";
     }
     return "an integer";
 }
@@ -128,7 +130,9 @@ bool json_text_int(struct slice token, int64_t *out_value) {
         return true;
     }
     char text[64];
-    if (token.len == 0 || token.len >= sizeof text || !(negative || (token.ptr[0] >= '0' && token.ptr[0] <= '9'))) return false;
+    if (token.len == 0 || token.len >= sizeof text ||
+        !(negative || (token.ptr[0] >= '0' && token.ptr[0] <= '9')))
+        return false;
     memcpy(text, token.ptr, token.len);
     text[token.len] = '\0';
     double d = strtod(text, NULL);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Walking over JSON text that a validating parser has already accepted (json_scan_object, yyjson): finds the places of values
- * without building anything. On other text the results are meaningless, but never outside of it. No allocation but where said. */
+/* Walking over JSON text that a validating parser has already accepted (json_scan_object, yyjson):
+ * finds the places of values without building anything. On other text the results are meaningless,
+ * but never outside of it. No allocation but where said. */
 #ifndef PENSTOCK_DIALECT_JSON_TEXT_H
 #define PENSTOCK_DIALECT_JSON_TEXT_H
 
@@ -30,7 +31,8 @@ static inline bool json_text_is_null(struct slice value) {
 }
 /* "a string", "an object", "an integer" …: for messages. */
 const char *json_text_type(struct slice value);
-/* What a string token (with its quotes) means: a slice of it, or in the arena when it has escapes. NULL when it is no string. */
+/* What a string token (with its quotes) means: a slice of it, or in the arena when it has escapes.
+ * NULL when it is no string. */
 struct slice json_text_string(struct slice token, struct arena *a);
 /* The same for a key as json_walk_member gives it. */
 struct slice json_text_unescape(struct slice raw, struct arena *a);

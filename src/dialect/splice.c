@@ -35,18 +35,22 @@ static bool usage_edit(struct slice body, const struct envelope *env, struct edi
         *out = (struct edit){flag, SLICE("true")};
     } else if (env->has_stream_options) {
         bool is_empty = is_empty_object(slice_sub(body, options.off, options.len));
-        *out = (struct edit){{options.off + 1, 0}, is_empty ? SLICE("\"include_usage\":true") : SLICE("\"include_usage\":true,")};
+        *out = (struct edit){{options.off + 1, 0},
+                             is_empty ? SLICE("\"include_usage\":true")
+                                      : SLICE("\"include_usage\":true,")};
     } else if (options.len > 0) { /* null */
         *out = (struct edit){options, SLICE("{\"include_usage\":true}")};
     } else {
         *out = (struct edit){{env->root_open + 1, 0},
-                             env->root_is_empty ? SLICE("\"stream_options\":{\"include_usage\":true}")
-                                                : SLICE("\"stream_options\":{\"include_usage\":true},")};
+                             env->root_is_empty
+                                 ? SLICE("\"stream_options\":{\"include_usage\":true}")
+                                 : SLICE("\"stream_options\":{\"include_usage\":true},")};
     }
     return true;
 }
 
-int request_splice(struct slice body, const struct envelope *env, struct slice new_model, bool force_include_usage, struct arena *a,
+int request_splice(struct slice body, const struct envelope *env, struct slice new_model,
+                   bool force_include_usage, struct arena *a,
                    struct slice out_pieces[SPLICE_PIECES], unsigned *out_n) {
     struct edit edits[2];
     unsigned n_edits = 0, n = 0;

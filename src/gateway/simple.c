@@ -65,7 +65,13 @@ static const char *owner_of(const struct worker *w, const struct config_model *m
     return w->gateway->config->providers[m->targets[0].provider].name;
 }
 
-/* A pattern is listed as it is written: it tells what may be asked for. */
+/* A pattern is listed as it is written: it tells what may be asked for. The mock answers to any name, so it is listed by one that works. */
+static struct slice listed_name(const struct worker *w, const struct config_model *m) {
+    struct slice name = slice_cstr(m->name), mock = SLICE("mock-1");
+    bool is_mock = w->gateway->config->providers[m->targets[0].provider].is_mock;
+    return m->is_glob && is_mock && slice_glob(name, mock) ? mock : name;
+}
+
 void endpoint_models(struct worker *w, struct http_exchange *ex) {
     const struct config *c = w->gateway->config;
     int64_t created = w->gateway->start_wall_ns / NS_PER_S;
@@ -76,7 +82,7 @@ void endpoint_models(struct worker *w, struct http_exchange *ex) {
         if (i)
             rc = buf_append_byte(&body, ',');
         if (rc == 0)
-            rc = append_model(&body, slice_cstr(c->models[i].name), owner_of(w, &c->models[i]), created);
+            rc = append_model(&body, listed_name(w, &c->models[i]), owner_of(w, &c->models[i]), created);
     }
     if (rc == 0)
         rc = buf_append(&body, SLICE("]}"));

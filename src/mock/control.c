@@ -14,7 +14,7 @@ enum { WAIT_DEFAULT_MS = 10000, WAIT_MAX_MS = 600000, ANSWER_BYTES = 1024 };
 struct parked {
     struct owner owner;
     struct parked *prev, *next;
-    struct worker *worker;
+    struct mock_worker *worker;
     struct http_exchange *ex;
     struct timer timer;
     struct step_key *step;             /* NULL: a wait */
@@ -28,7 +28,7 @@ struct parked {
 /* ---- parking ---- */
 
 static void park(struct parked *p) {
-    struct worker *w = p->worker;
+    struct mock_worker *w = p->worker;
     p->owner.kind = OWNER_PARKED;
     p->next = w->parked;
     if (p->next) {
@@ -40,7 +40,7 @@ static void park(struct parked *p) {
 }
 
 static void unpark(struct parked *p) {
-    struct worker *w = p->worker;
+    struct mock_worker *w = p->worker;
     if (p->prev) {
         p->prev->next = p->next;
     } else {
@@ -70,10 +70,10 @@ static void answer_step(struct parked *p, unsigned status) {
              buf_appendf(&out, "\",\"written\":%" PRIu64 ",\"ended\":%s}\n", v.written,
                          v.is_ended ? "true" : "false");
     struct http_exchange *ex = p->ex;
-    struct worker *w = p->worker;
+    struct mock_worker *w = p->worker;
     ex->app = NULL;
     unpark(p);
-    respond_json(w, ex, rc < 0 ? 500 : status, buf_slice(&out));
+    mock_respond_json(w, ex, rc < 0 ? 500 : status, buf_slice(&out));
     buf_dispose(&out);
 }
 
@@ -86,17 +86,17 @@ static int append_counters(struct hub *h, struct buf *out) {
     return rc | buf_append(out, SLICE("}\n"));
 }
 
-static void respond_counters(struct worker *w, struct http_exchange *ex, unsigned status) {
+static void respond_counters(struct mock_worker *w, struct http_exchange *ex, unsigned status) {
     struct buf out;
     buf_init(&out, ANSWER_BYTES);
     int rc = append_counters(w->hub, &out);
-    respond_json(w, ex, rc < 0 ? 500 : status, buf_slice(&out));
+    mock_respond_json(w, ex, rc < 0 ? 500 : status, buf_slice(&out));
     buf_dispose(&out);
 }
 
 static void answer_wait(struct parked *p, unsigned status) {
     struct http_exchange *ex = p->ex;
-    struct worker *w = p->worker;
+    struct mock_worker *w = p->worker;
     ex->app = NULL;
     unpark(p);
     respond_counters(w, ex, status);
@@ -131,7 +131,7 @@ static void answer(struct parked *p) {
     }
 }
 
-void control_recheck(struct worker *w) {
+void control_recheck(struct mock_worker *w) {
     for (struct parked *p = w->parked, *next; p; p = next) {
         next = p->next;
         if (is_reached(p)) {
@@ -147,7 +147,8 @@ static void park_or_answer(struct parked *p, int64_t timeout_ns) {
         answer(p);
         return;
     }
-    loop_timer_start(p->worker->loop, &p->timer, loop_now_ns(p->worker->loop) + timeout_ns, on_timeout, p);
+    loop_timer_start(p->worker->loop, &p->timer, loop_now_ns(p->worker->loop) + timeout_ns,
+                     on_timeout, p);
 }
 
 static bool read_timeout(const struct http_exchange *ex, int64_t *out_ns) {
@@ -160,7 +161,7 @@ static bool read_timeout(const struct http_exchange *ex, int64_t *out_ns) {
 
 /* ---- step ---- */
 
-void control_step(struct worker *w, struct http_exchange *ex) {
+void control_step(struct mock_worker *w, struct http_exchange *ex) {
     struct slice key = url_query_get(ex->query, SLICE("key"), ex->arena);
     struct slice count = url_query_get(ex->query, SLICE("n"), ex->arena);
     bool all = slice_eq(count, SLICE("all"));
@@ -168,13 +169,13 @@ void control_step(struct worker *w, struct http_exchange *ex) {
     int64_t timeout_ns;
     if (!read_timeout(ex, &timeout_ns) ||
         (count.ptr && !all && !slice_to_u64(count, UINT64_C(1000000000), &n))) {
-        respond_simple_error(w, ex, 400, "invalid_value",
+        mock_respond_simple_error(w, ex, 400, "invalid_value",
                              "POST /penstock/step?key=KEY&n=1|all&timeout_ms=10000");
         return;
     }
     struct step_key *step = step_acquire(w->hub, key.ptr ? key : SLICE(""));
     if (!step) {
-        respond_simple_error(w, ex, 400, "invalid_value", "the key is longer than %d bytes, or %d are waiting",
+        mock_respond_simple_error(w, ex, 400, "invalid_value", "the key is longer than %d bytes, or %d are waiting",
                              STEP_KEY_BYTES, STEP_KEYS_MAX);
         return;
     }
@@ -203,14 +204,14 @@ static bool read_condition(const struct http_exchange *ex, struct parked *p) {
     return false;
 }
 
-void control_wait(struct worker *w, struct http_exchange *ex) {
+void control_wait(struct mock_worker *w, struct http_exchange *ex) {
     struct parked *p = mem_zalloc(sizeof *p);
     int64_t timeout_ns;
     p->worker = w;
     p->ex = ex;
     if (!read_condition(ex, p) || !read_timeout(ex, &timeout_ns)) {
         mem_free(p);
-        respond_simple_error(w, ex, 400, "invalid_value",
+        mock_respond_simple_error(w, ex, 400, "invalid_value",
                              "GET /penstock/wait?NAME=N or NAME_max=N, with NAME one of requests, "
                              "started, completed, cancelled, open");
         return;
@@ -220,22 +221,23 @@ void control_wait(struct worker *w, struct http_exchange *ex) {
 
 /* ---- journal, health, metrics ---- */
 
-void control_journal(struct worker *w, struct http_exchange *ex) {
-    buf_reset(&w->body);
+void control_journal(struct mock_worker *w, struct http_exchange *ex) {
+    mock_worker_scratch(&w->body);
     int rc = journal_write(w->hub->journal, &w->body);
-    respond_json(w, ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
+    mock_respond_json(w, ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
 }
 
-void control_journal_clear(struct worker *w, struct http_exchange *ex) {
+void control_journal_clear(struct mock_worker *w, struct http_exchange *ex) {
     journal_clear(w->hub->journal);
-    respond_json(w, ex, 200, SLICE("{\"cleared\":true}\n"));
+    mock_respond_json(w, ex, 200, SLICE("{\"cleared\":true}\n"));
 }
 
-void control_health(struct worker *w, struct http_exchange *ex) {
-    respond_json(w, ex, 200, SLICE("{\"status\":\"ok\"}\n"));
+void control_health(struct mock_worker *w, struct http_exchange *ex) {
+    mock_respond_json(w, ex, 200, SLICE("{\"status\":\"ok\"}\n"));
 }
 
-static int append_metric(struct buf *out, const char *name, const char *kind, const char *help, double value) {
+static int append_metric(struct buf *out, const char *name, const char *kind, const char *help,
+                         double value) {
     return buf_appendf(out, "# HELP penstock_mock_%s %s\n# TYPE penstock_mock_%s %s\npenstock_mock_%s %.15g\n",
                        name, help, name, kind, name, value);
 }
@@ -261,22 +263,22 @@ static int append_lateness(struct hub *h, struct buf *out) {
     return rc;
 }
 
-void control_metrics(struct worker *w, struct http_exchange *ex) {
+void control_metrics(struct mock_worker *w, struct http_exchange *ex) {
     struct hub *h = w->hub;
     uint64_t tokens = 0;
     for (unsigned i = 0; i < h->n_workers; i++) {
         tokens += atomic_load(&h->workers[i]->tokens);
     }
-    buf_reset(&w->body);
+    mock_worker_scratch(&w->body);
     int rc = append_metric(&w->body, "requests_total", "counter", "Requests of any kind.",
                            (double)atomic_load(&h->counters[COUNT_REQUESTS]));
-    rc |= append_metric(&w->body, "answers_started_total", "counter", "Answers begun.",
+    rc |= append_metric(&w->body, "streams_started_total", "counter", "Answers begun, streamed or whole.",
                         (double)atomic_load(&h->counters[COUNT_STARTED]));
-    rc |= append_metric(&w->body, "answers_completed_total", "counter", "Answers brought to their end.",
+    rc |= append_metric(&w->body, "streams_completed_total", "counter", "Answers brought to their end.",
                         (double)atomic_load(&h->counters[COUNT_COMPLETED]));
-    rc |= append_metric(&w->body, "answers_cancelled_total", "counter", "Answers whose client left.",
+    rc |= append_metric(&w->body, "streams_cancelled_total", "counter", "Answers whose client left.",
                         (double)atomic_load(&h->counters[COUNT_CANCELLED]));
-    rc |= append_metric(&w->body, "answers_open", "gauge", "Answers under way.",
+    rc |= append_metric(&w->body, "streams_open", "gauge", "Answers under way.",
                         (double)atomic_load(&h->counters[COUNT_OPEN]));
     rc |= append_metric(&w->body, "tokens_total", "counter", "Tokens written.", (double)tokens);
     rc |= append_lateness(h, &w->body);

@@ -9,18 +9,24 @@
 
 enum {
     WRITE_BYTES = 32 * 1024,             /* an unpaced stream's portion a turn */
-    WHOLE_MAX_BYTES = 64 * 1024 * 1024,
+    WHOLE_MAX_BYTES = 8 * 1024 * 1024,    /* made in one turn of the loop */
     CUT_PAUSE_NS = 10 * 1000 * 1000,     /* lets the bytes before a reset arrive */
     SLOW_HEAD_S = 10
 };
 
-enum delivery_state { DELIVERY_WAIT, DELIVERY_BLOCKED, DELIVERY_HELD, DELIVERY_STALLED, DELIVERY_OVER };
+enum delivery_state {
+    DELIVERY_WAIT,
+    DELIVERY_BLOCKED,
+    DELIVERY_HELD,
+    DELIVERY_STALLED,
+    DELIVERY_OVER
+};
 
 struct delivery {
     struct owner owner;                  /* first: an exchange's app pointer is looked at as one */
     enum delivery_state state;
     struct delivery *prev, *next;        /* the worker's */
-    struct worker *worker;
+    struct mock_worker *worker;
     struct http_exchange *ex;
     struct timer timer;
     struct reply *reply;
@@ -109,7 +115,7 @@ static void over(struct delivery *d) {
 
 static void append_error_event(struct delivery *d, struct buf *out) {
     struct api_error er;
-    fault_error(d->fault, &er);
+    mock_fault_error(d->fault, &er);
     d->has_failed |= dialect_chat.encode_error_event(&er, out) < 0;
 }
 
@@ -170,7 +176,7 @@ static bool may_write_slot(struct delivery *d, int64_t now_ns) {
     return d->step ? step_may_write(d->worker->hub, d->step, d->slots) : d->due_ns <= now_ns;
 }
 
-static void count_tokens(struct worker *w, uint64_t n) {
+static void count_tokens(struct mock_worker *w, uint64_t n) {
     uint64_t now = atomic_load_explicit(&w->tokens, memory_order_relaxed);
     atomic_store_explicit(&w->tokens, now + n, memory_order_relaxed);
 }
@@ -185,7 +191,8 @@ static void record_lateness(const struct delivery *d, unsigned slots) {
     }
 }
 
-/* Encodes what is due. Returns how many slots; *out_struck: a fault ends the stream after this write. */
+/* Encodes what is due. Returns how many slots; *out_struck: a fault ends the stream after this
+ * write. */
 static unsigned fill(struct delivery *d, struct buf *out, int64_t now_ns, bool *out_struck) {
     unsigned n = 0, most = d->is_paced ? WORKER_MAX_DUES : UINT_MAX;
     *out_struck = false;
@@ -232,7 +239,7 @@ static void end_stream(struct delivery *d) {
 }
 
 static void pump_stream(struct delivery *d) {
-    struct worker *w = d->worker;
+    struct mock_worker *w = d->worker;
     int64_t now_ns = loop_now_ns(w->loop);
     bool struck;
     buf_reset(&w->out);
@@ -269,7 +276,7 @@ static void start_stream(struct delivery *d) {
 }
 
 static void open_stepped(struct delivery *d) {
-    struct worker *w = d->worker;
+    struct mock_worker *w = d->worker;
     start_stream(d);
     buf_reset(&w->out);
     if (append_opening(d, &w->out) < 0) {
@@ -289,8 +296,8 @@ static void open_stepped(struct delivery *d) {
 
 /* ---- whole answers ---- */
 
-static const struct encoder_options *encoder_options_of(struct delivery *d, const struct llm_request *rq,
-                                                        struct encoder_options *out) {
+static const struct encoder_options *
+encoder_options_of(struct delivery *d, const struct llm_request *rq, struct encoder_options *out) {
     *out = (struct encoder_options){.id = reply_id(d->reply),
                                     .model = rq->env.model,
                                     .created = clock_wall_ns() / NS_PER_S,
@@ -357,7 +364,7 @@ static void pump(struct delivery *d) {
 }
 
 static void link_delivery(struct delivery *d) {
-    struct worker *w = d->worker;
+    struct mock_worker *w = d->worker;
     d->next = w->deliveries;
     if (d->next) {
         d->next->prev = d;
@@ -376,7 +383,7 @@ static void unlink_delivery(struct delivery *d) {
     }
 }
 
-static struct delivery *delivery_new(struct worker *w, struct http_exchange *ex,
+static struct delivery *delivery_new(struct mock_worker *w, struct http_exchange *ex,
                                      const struct llm_request *rq, const struct knobs *k) {
     uint64_t serial = atomic_fetch_add_explicit(&w->hub->serial, 1, memory_order_relaxed);
     struct reply_options ro = {.seed = w->hub->options.seed,
@@ -407,18 +414,18 @@ static struct delivery *delivery_new(struct worker *w, struct http_exchange *ex,
 }
 
 static void start_whole(struct delivery *d, const struct encoder_options *eo) {
-    struct worker *w = d->worker;
-    buf_reset(&w->body);
+    struct mock_worker *w = d->worker;
+    mock_worker_scratch(&w->body);
     if (has_fault(d, FAULT_ERROR_EVENT)) {
         struct api_error er;
-        fault_error(d->fault, &er);
+        mock_fault_error(d->fault, &er);
         over(d);
-        respond_error(w, d->ex, &er, 0);
+        mock_respond_error(w, d->ex, &er, 0);
         return;
     }
     if (encode_whole(d, eo, &w->body) < 0) {
         over(d);
-        respond_simple_error(w, d->ex, 400, "invalid_value",
+        mock_respond_simple_error(w, d->ex, 400, "invalid_value",
                              "An answer of this length does not fit in one piece: ask for a stream.");
         return;
     }
@@ -431,7 +438,7 @@ static void start_whole(struct delivery *d, const struct encoder_options *eo) {
     wait_until(d, d->due_ns);
 }
 
-void delivery_start(struct worker *w, struct http_exchange *ex, const struct llm_request *rq,
+void delivery_start(struct mock_worker *w, struct http_exchange *ex, const struct llm_request *rq,
                     const struct knobs *k) {
     struct delivery *d = delivery_new(w, ex, rq, k);
     struct encoder_options eo;

@@ -17,8 +17,9 @@
 
 struct delivery;
 
-/* Takes over the exchange; the request's memory is given back. k and rq are not used after return. */
-void delivery_start(struct worker *w, struct http_exchange *ex, const struct llm_request *rq,
+/* Takes over the exchange; the request's memory is given back. k and rq are not
+ * used after return. */
+void delivery_start(struct mock_worker *w, struct http_exchange *ex, const struct llm_request *rq,
                     const struct knobs *k);
 void delivery_writable(struct delivery *d);
 void delivery_recheck_step(struct delivery *d);

@@ -12,7 +12,7 @@ static bool is_static(const struct envelope *env) {
     return !env->stream && slice_eq(env->model, SLICE("static"));
 }
 
-void endpoint_chat_prepare(struct worker *w) {
+void mock_endpoint_prepare(struct mock_worker *w) {
     struct llm_request rq = {.env = {.model = SLICE("static"), .n = 1, .max_tokens = -1}};
     struct reply_options ro = {.text = SLICE("A short answer."), .created = w->hub->started_wall_s};
     struct encoder_options eo = {.model = SLICE("static"), .created = w->hub->started_wall_s};
@@ -70,17 +70,17 @@ static struct slice echo_text(const struct http_exchange *ex) {
 
 /* ---- the endpoint ---- */
 
-static void respond_fault_of_request(struct worker *w, struct http_exchange *ex,
+static void respond_fault_of_request(struct mock_worker *w, struct http_exchange *ex,
                                      const struct request_fault *f) {
     struct api_error er = {.status = 400,
                            .message = slice_cstr(f->message),
                            .type = SLICE("invalid_request_error"),
                            .code = slice_cstr(f->code),
                            .param = f->param[0] ? slice_cstr(f->param) : SLICE_NULL};
-    respond_error(w, ex, &er, 0);
+    mock_respond_error(w, ex, &er, 0);
 }
 
-static void respond_static(struct worker *w, struct http_exchange *ex) {
+static void respond_static(struct mock_worker *w, struct http_exchange *ex) {
     static const struct http_header headers[] = {
         {{"content-type", 12}, {"application/json", 16}},
         {{"x-penstock-mock", 15}, {"1", 1}},
@@ -89,24 +89,24 @@ static void respond_static(struct worker *w, struct http_exchange *ex) {
     http_respond(ex, &r, w->static_body);
 }
 
-static void serve(struct worker *w, struct http_exchange *ex, const struct llm_request *rq) {
+static void serve(struct mock_worker *w, struct http_exchange *ex, const struct llm_request *rq) {
     struct knobs k;
     struct err e;
     struct api_error er;
     if (knobs_read(&w->hub->options, &ex->headers, rq, ex->arena, &k, &e) < 0) {
-        respond_simple_error(w, ex, 400, "invalid_value", "%s", e.text);
+        mock_respond_simple_error(w, ex, 400, "invalid_value", "%s", e.text);
         return;
     }
-    if (!k.fault && !model_is_known(&w->hub->options, rq->env.model)) {
-        respond_simple_error(w, ex, 404, "model_not_found",
+    if (!k.fault && !mock_knows_model(&w->hub->options, rq->env.model)) {
+        mock_respond_simple_error(w, ex, 404, "model_not_found",
                              "The model `%.*s` does not exist or you do not have access to it.",
                              (int)(rq->env.model.len < 200 ? rq->env.model.len : 200),
                              rq->env.model.ptr);
         return;
     }
     if (k.fault && k.fault->kind == FAULT_STATUS) {
-        fault_error(k.fault, &er);
-        respond_error(w, ex, &er, k.fault->retry_after_s);
+        mock_fault_error(k.fault, &er);
+        mock_respond_error(w, ex, &er, k.fault->retry_after_s);
         return;
     }
     if (k.fault && k.fault->kind == FAULT_ECHO_HEADERS) {
@@ -115,7 +115,7 @@ static void serve(struct worker *w, struct http_exchange *ex, const struct llm_r
     delivery_start(w, ex, rq, &k);
 }
 
-void endpoint_chat(struct worker *w, struct http_exchange *ex) {
+void mock_endpoint_chat(struct mock_worker *w, struct http_exchange *ex) {
     struct envelope env;
     struct llm_request rq;
     struct request_fault fault;

@@ -57,7 +57,7 @@ static const struct mock_fault faults[] = {
 };
 enum { FAULT_COUNT = sizeof faults / sizeof faults[0] };
 
-const struct mock_fault *fault_find(struct slice name) {
+const struct mock_fault *mock_fault_find(struct slice name) {
     for (unsigned i = 0; i < FAULT_COUNT; i++) {
         if (slice_eq(name, slice_cstr(faults[i].name))) {
             return &faults[i];
@@ -66,7 +66,7 @@ const struct mock_fault *fault_find(struct slice name) {
     return NULL;
 }
 
-void fault_error(const struct mock_fault *f, struct api_error *out) {
+void mock_fault_error(const struct mock_fault *f, struct api_error *out) {
     *out = (struct api_error){.status = f->status,
                               .message = slice_cstr(f->message),
                               .type = slice_cstr(f->type),

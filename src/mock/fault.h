@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How the mock fails on demand: one table. A row is asked for by the model name `fault/NAME`, by the
- * header x-penstock-fault, or by metadata.fault. */
+/* How the mock fails on demand: one table. A row is asked for by the model name `fault/NAME`, by
+ * the header x-penstock-fault, or by metadata.fault. */
 #ifndef PENSTOCK_MOCK_FAULT_H
 #define PENSTOCK_MOCK_FAULT_H
 
@@ -31,7 +31,7 @@ struct mock_fault {
 #define FAULT_AFTER_TOKENS 3
 
 /* NULL: there is none of this name. */
-const struct mock_fault *fault_find(struct slice name);
-void fault_error(const struct mock_fault *f, struct api_error *out);
+const struct mock_fault *mock_fault_find(struct slice name);
+void mock_fault_error(const struct mock_fault *f, struct api_error *out);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a mock's workers share: options, counters of requests (never of tokens), stepped streams, and
- * waking one another. Any thread; the lock covers the step keys alone. */
+/* What a mock's workers share: options, counters of requests (never of tokens), stepped streams,
+ * and waking one another. Any thread; the lock covers the step keys alone. */
 #ifndef PENSTOCK_MOCK_HUB_H
 #define PENSTOCK_MOCK_HUB_H
 
@@ -10,7 +10,14 @@
 #include "mock/journal.h"
 #include "mock/mock.h"
 
-enum hub_counter { COUNT_REQUESTS, COUNT_STARTED, COUNT_COMPLETED, COUNT_CANCELLED, COUNT_OPEN, COUNTER_COUNT };
+enum hub_counter {
+    COUNT_REQUESTS,
+    COUNT_STARTED,
+    COUNT_COMPLETED,
+    COUNT_CANCELLED,
+    COUNT_OPEN,
+    COUNTER_COUNT
+};
 extern const char *const hub_counter_names[COUNTER_COUNT];
 
 #define STEP_KEY_BYTES 128
@@ -28,7 +35,7 @@ struct step_key {
     char text[STEP_KEY_BYTES];
 };
 
-struct worker;
+struct mock_worker;
 
 struct hub {
     struct mock_options options;           /* copied with all they point to */
@@ -40,7 +47,7 @@ struct hub {
     _Atomic uint64_t serial;
     _Atomic unsigned parked;               /* control requests that wait for something */
     _Atomic bool is_closing;               /* nobody is woken any more */
-    struct worker **workers;
+    struct mock_worker **workers;
     unsigned n_workers;
     pthread_mutex_t lock;
     struct step_key *steps;
@@ -61,7 +68,8 @@ void step_release(struct hub *h, struct step_key **k);
 void step_attach(struct hub *h, struct step_key *k);
 /* The stream is over: the key's next use is a new stream. Drops the reference. */
 void step_end(struct hub *h, struct step_key **k);
-/* Grants n slots (STEP_ALL: all); returns how many must have been written for this step to be done. */
+/* Grants n slots (STEP_ALL: all); returns how many must have been written for this step to be
+ * done. */
 uint64_t step_grant(struct hub *h, struct step_key *k, uint64_t n);
 bool step_may_write(struct hub *h, const struct step_key *k, uint64_t written);
 void step_wrote(struct hub *h, struct step_key *k, uint64_t written);

@@ -80,7 +80,8 @@ static void entry_put_headers(struct journal *j, struct entry *en, const struct 
     }
 }
 
-void journal_add(struct journal *j, const struct http_exchange *ex, struct slice model, bool stream) {
+void journal_add(struct journal *j, const struct http_exchange *ex, struct slice model,
+                 bool stream) {
     pthread_mutex_lock(&j->lock);
     struct entry *en = &j->entries[j->total % JOURNAL_ENTRIES];
     en->seq = ++j->total;

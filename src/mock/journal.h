@@ -14,7 +14,8 @@ struct journal;
 struct journal *journal_new(void);
 void journal_free(struct journal **j);
 /* model may be empty. Headers beyond JOURNAL_HEADERS_BYTES of an entry are left out. */
-void journal_add(struct journal *j, const struct http_exchange *ex, struct slice model, bool stream);
+void journal_add(struct journal *j, const struct http_exchange *ex, struct slice model,
+                 bool stream);
 void journal_clear(struct journal *j);
 /* {"total":N,"entries":[{"seq":1,"time":…,"method":"POST","path":…,"model":…,"stream":true,
  * "headers":{"host":…}}]}, oldest first. 0 or -ERR_LIMIT. */

@@ -53,8 +53,8 @@ static int read_fault(const struct llm_request *rq, struct slice name, struct kn
     if (!name.ptr) {
         return 0;
     }
-    out->fault = fault_find(name);
-    return out->fault ? 0 : err_set(e, ERR_USAGE, "there is no fault '%.*s': see penstock mock --help",
+    out->fault = mock_fault_find(name);
+    return out->fault ? 0 : err_set(e, ERR_USAGE, "there is no fault '%.*s': see penstock mock --list-faults",
                                     (int)(name.len < 60 ? name.len : 60), name.ptr);
 }
 

@@ -17,7 +17,8 @@ struct knobs {
     const struct mock_fault *fault; /* NULL: none */
 };
 
-/* Slices point into options, headers, body or the arena. 0, or -ERR_USAGE with e naming the knob. */
+/* Slices point into options, headers, body or the arena. 0, or -ERR_USAGE with e naming the
+ * knob. */
 int knobs_read(const struct mock_options *o, const struct http_headers *headers,
                const struct llm_request *rq, struct arena *a, struct knobs *out,
                struct err *e) MUST_CHECK;

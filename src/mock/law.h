@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A law of time: how long something takes, drawn from a seeded generator. Spelled as people write it:
+/* A law of time: how long something takes, drawn from a seeded generator. Spelled as people write
+ * it:
  *   "20ms"       constant        "0"       no time at all
  *   "20ms:10%"   uniform between 18 and 22 ms
  * Units: ns, us, ms, s; a bare number is milliseconds. More laws get a row in law.c. */

@@ -16,7 +16,7 @@ enum { MAX_WORKERS = 256, URL_BYTES = 400, EXIT_USAGE = 2, EXIT_LISTEN = 4 };
 
 struct thread {
     pthread_t id;
-    struct worker worker;
+    struct mock_worker worker;
     bool is_running;
     bool owns_loop;
 };
@@ -37,7 +37,8 @@ void mock_options_default(struct mock_options *out) {
 
 /* ---- addresses ---- */
 
-static int parse_listen(const struct mock_options *o, struct addr *addrs, unsigned *out_n, struct err *e) {
+static int parse_listen(const struct mock_options *o, struct addr *addrs, unsigned *out_n,
+                        struct err *e) {
     if (o->n_listen > MOCK_MAX_LISTEN) {
         return err_set(e, ERR_USAGE, "at most %d addresses to listen on", MOCK_MAX_LISTEN);
     }
@@ -55,8 +56,9 @@ static int parse_listen(const struct mock_options *o, struct addr *addrs, unsign
 static void write_unix_url(char *out, size_t size, const char *path) {
     size_t at = (size_t)snprintf(out, size, "http+unix://");
     for (; *path && at + 8 < size; path++) {
-        bool plain = (*path >= '0' && *path <= '9') || ((*path | 32) >= 'a' && (*path | 32) <= 'z') ||
-                     *path == '.' || *path == '-' || *path == '_';
+        bool plain = (*path >= '0' && *path <= '9') ||
+                     ((*path | 32) >= 'a' && (*path | 32) <= 'z') || *path == '.' || *path == '-' ||
+                     *path == '_';
         at += (size_t)snprintf(out + at, size - at, plain ? "%c" : "%%%02X", (unsigned char)*path);
     }
     snprintf(out + at, size - at, "/v1");
@@ -69,9 +71,9 @@ static void write_base_url(struct mock *m, const struct addr *a) {
         write_unix_url(m->base_url, sizeof m->base_url, text + 5);
         return;
     }
-    struct addr shown = *a;
+    struct addr shown = *a;        /* what listens everywhere is reachable here */
     if (a->u.sa.sa_family == AF_INET && a->u.in4.sin_addr.s_addr == INADDR_ANY) {
-        shown.u.in4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);     /* listens everywhere: reachable here */
+        shown.u.in4.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     }
     snprintf(m->base_url, sizeof m->base_url, "%s://%s/v1", m->hub.tls ? "https" : "http",
              addr_text(&shown, text));
@@ -123,8 +125,8 @@ static int open_tls(struct mock *m, struct err *e) {
 }
 
 /* The first worker binds port 0; the others follow to the port that it got. */
-static int open_worker(struct mock *m, unsigned i, struct loop *given, struct addr *addrs, unsigned n,
-                       struct err *e) {
+static int open_worker(struct mock *m, unsigned i, struct loop *given, struct addr *addrs,
+                       unsigned n, struct err *e) {
     struct thread *t = &m->threads[i];
     struct loop *l = given ? given : loop_new(e);
     if (!l) {
@@ -196,7 +198,8 @@ static void start_threads(struct mock *m, unsigned first) {
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (unsigned i = first; i < m->hub.n_workers; i++) {
-        m->threads[i].is_running = pthread_create(&m->threads[i].id, NULL, thread_main, &m->threads[i]) == 0;
+        m->threads[i].is_running =
+            pthread_create(&m->threads[i].id, NULL, thread_main, &m->threads[i]) == 0;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
@@ -306,7 +309,7 @@ static void print_banner(const struct mock *m) {
         }
         printf("\n");
     }
-    printf("  %sfault on demand: model fault/429, fault/cut, … ; see penstock mock --help%s\n", dim, off);
+    printf("  %sfault on demand: model fault/429, fault/cut, … ; see penstock mock --list-faults%s\n", dim, off);
     printf("  try:  curl -N %s/chat/completions -H 'content-type: application/json' \\\n"
            "          -d '{\"model\":\"mock\",\"stream\":true,\"messages\":[{\"role\":\"user\","
            "\"content\":\"tell me a story\"}]}'\n", m->base_url);
@@ -321,7 +324,8 @@ static void print_summary(const struct mock *m) {
            c.requests, c.started, c.completed, c.cancelled, c.tokens);
     if (c.late_max_ns > 0) {
         printf("tokens left late by %.3f ms at the median, %.3f ms at p99, %.3f ms at most\n",
-               (double)c.late_p50_ns / 1e6, (double)c.late_p99_ns / 1e6, (double)c.late_max_ns / 1e6);
+               (double)c.late_p50_ns / 1e6, (double)c.late_p99_ns / 1e6,
+               (double)c.late_max_ns / 1e6);
     }
 }
 
@@ -338,7 +342,8 @@ int mock_run(const struct mock_options *o, struct err *e) {
         return rc == -ERR_USAGE ? EXIT_USAGE : EXIT_LISTEN;
     }
     struct loop *l = m->threads[0].worker.loop;
-    if (loop_on_signal(l, SIGINT, on_signal, l) < 0 || loop_on_signal(l, SIGTERM, on_signal, l) < 0) {
+    if (loop_on_signal(l, SIGINT, on_signal, l) < 0 ||
+        loop_on_signal(l, SIGTERM, on_signal, l) < 0) {
         destroy(m);
         err_set(e, ERR_IO, "cannot watch for signals");
         return EXIT_LISTEN;

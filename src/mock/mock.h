@@ -1,26 +1,39 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fake provider. It speaks the chat dialect through the same encoders as the gateway, answers deterministically by (seed, request), keeps
- * its schedule to the slot of the timer wheel, and fails on demand.
+/* A fake provider. It speaks the chat dialect through the same encoders as the gateway, answers
+ * deterministically by (seed, request), keeps its schedule to the slot of the timer wheel, and fails
+ * on demand.
  *
  * Endpoints
- *   POST /v1/chat/completions (also without /v1)      GET /v1/models, /v1/models/{id}      GET /health, /metrics
- *   POST /penstock/step?key=KEY&n=1|all[&timeout_ms=] lets a stepped stream go on; answers when the tokens have been written
- *   GET  /penstock/wait?NAME=N[&timeout_ms=10000]     answers when the counter NAME has reached N (NAME_max: has come down to N);
- *                                                     names: requests, started, completed, cancelled, open. 504 when the time is over
- *   GET  /penstock/journal                            the last requests, secrets masked; DELETE empties it
+ *   POST /v1/chat/completions (also without /v1)
+ *   GET  /v1/models, /v1/models/{id}, /health, /metrics
+ *   POST /penstock/step?key=KEY&n=1|all[&timeout_ms=10000]
+ *        Lets a stepped stream go on by n tokens; answers when they have been written (n=all: at
+ *        once). A step may come before its stream; 404 when none has come in time.
+ *   GET  /penstock/wait?NAME=N[&timeout_ms=10000]
+ *        Answers when the counter NAME has reached N (NAME_max: has come down to N); 504 when the
+ *        time is over. Names: requests, started, completed, cancelled, open.
+ *   GET  /penstock/journal
+ *        The last 100 requests of the API, secrets masked. DELETE empties it.
  *
- * Knobs of one request: a header x-penstock-NAME, or a string in the body's `metadata` under NAME (a gateway forwards the body as it is):
- *   ttft, itl   laws of time (law.h)        tokens   exact length of the answer        text   the answer itself
- *   stamp       1: `: t=NS` before each frame            step   key of a stepped stream (also the body's `user`: "step:KEY",
- *                                                               or all of `user` under --step)
- *   fault       name of a fault             Models named `fault/NAME` do the same; the table is in fault.c. `static`: see below.
+ * Knobs of one request, by a header x-penstock-NAME or a string in the body's `metadata` under NAME
+ * (a gateway forwards the body as it is):
+ *   ttft, itl   laws of time (law.h)
+ *   tokens      exact length of the answer
+ *   text        the answer itself
+ *   stamp       1: a comment line `: t=NS` (CLOCK_MONOTONIC) before each frame
+ *   step        key of a stepped stream; also by the body's `user`: "step:KEY", and under --step
+ *               all of `user`
+ *   fault       name of a fault (table in fault.c); models named `fault/NAME` do the same
  *
- * What it says: the knob's or the option's text; "echo: TEXT" gives TEXT, "count TAG to N" gives "TAGn1 TAGn2 … TAGnN"; small talk; else prose. The model named
- * `static` gives a short constant answer, encoded once: for measuring request rates.
+ * What it says: the knob's or the option's text; to "echo: TEXT" the TEXT, to "count TAG to N"
+ * "TAGn1 TAGn2 … TAGnN", each a token; small talk; else prose. The model named `static` gives a
+ * short constant answer, encoded once and not journaled: for measuring request rates.
  *
- * When: token k of a stream is due at start + ttft + k × itl, an absolute schedule without drift; the frames in front of token 0 leave with
- * it. A whole answer leaves when its last token is due. With itl 0 the rest leaves as fast as the client takes it.
- * A stepped stream sends what stands before token 0 at once, then a token a step; what stands behind the last token is one step more. */
+ * When: token k of a stream is due at start + ttft + k × itl, an absolute schedule without drift.
+ * What stands before the first token leaves with it; what stands behind the last one is due an itl
+ * later. A whole answer leaves when the end of its stream would be due. With itl 0 everything leaves
+ * as fast as the client takes it. A stepped stream sends what stands before its first token at once,
+ * then a token a step; what stands behind the last token is one step more. */
 #ifndef PENSTOCK_MOCK_MOCK_H
 #define PENSTOCK_MOCK_MOCK_H
 
@@ -38,10 +51,12 @@ struct mock_options {
     unsigned workers;                /* threads; 0: one */
     struct law ttft, itl;
     uint64_t seed;
-    uint64_t tokens;                 /* exact length of an answer; 0: as long as the answer happens to be */
+    /* exact length of an answer; 0: as long as the answer happens to be */
+    uint64_t tokens;
     const char *text;                /* what every answer says; NULL: made up from the request */
     bool stamp, step;
-    const char *const *models;       /* the only models there are: others are 404. n_models 0: any name is answered */
+    /* the only models there are: others are 404. n_models 0: any name is answered */
+    const char *const *models;
     unsigned n_models;
     const char *tls_cert, *tls_key;  /* NULL: plain */
     bool quiet;                      /* mock_run: no banner and no summary */
@@ -51,24 +66,29 @@ struct mock_options {
 /* ttft 200 ms, itl 20 ms, one worker, everything else off. */
 void mock_options_default(struct mock_options *out);
 
-/* Serves until SIGINT or SIGTERM: prints the banner to stdout, and the lateness summary at the end. Returns a process exit code: 0, or 4 when it cannot
- * listen, 2 for an impossible option (e tells). */
+/* Serves until SIGINT or SIGTERM: prints the banner to stdout, and the lateness summary at the end.
+ * Returns a process exit code: 0, or 4 when it cannot listen, 2 for an impossible option (e
+ * tells). */
 int mock_run(const struct mock_options *o, struct err *e) MUST_CHECK;
 
-/* The same inside another program: returns when it is listening, its workers on threads of their own. NULL on failure (e tells). Options are copied. */
+/* The same inside another program: returns when it is listening, its workers on threads of their
+ * own. NULL on failure (e tells). Options are copied. */
 struct mock *mock_start(const struct mock_options *o, struct err *e) MUST_CHECK;
-/* On the caller's loop instead of threads (workers is taken as 1): for the simulated loop. All calls on the loop's thread. */
+/* On the caller's loop instead of threads (workers is taken as 1): for the simulated loop. All
+ * calls on the loop's thread. */
 struct mock *mock_attach(struct loop *l, const struct mock_options *o, struct err *e) MUST_CHECK;
-/* "http://127.0.0.1:41234/v1" of the first address; a Unix socket's is "http+unix://%2Frun%2Fx.sock/v1". Lives as long as the mock. */
+/* "http://127.0.0.1:41234/v1" of the first address; a Unix socket's is
+ * "http+unix://%2Frun%2Fx.sock/v1". Lives as long as the mock. */
 const char *mock_base_url(const struct mock *m);
-/* Closes everything at once and joins the threads; an attached one may take a turn of its loop for that, so not from inside a callback of
- * it. Clears the pointer; NULL is fine. */
+/* Closes everything at once and joins the threads; an attached one may take a turn of its loop for
+ * that, so not from inside a callback of it. Clears the pointer; NULL is fine. */
 void mock_stop(struct mock **m);
 
 /* For tests and the summary. Any thread. */
 struct mock_counters {
     uint64_t requests, started, completed, cancelled, open, tokens;
-    uint64_t late_p50_ns, late_p99_ns, late_max_ns;      /* tokens: written minus due; 0 without paced tokens */
+    /* tokens: written minus due; 0 without paced tokens */
+    uint64_t late_p50_ns, late_p99_ns, late_max_ns;
 };
 void mock_counters(const struct mock *m, struct mock_counters *out);
 

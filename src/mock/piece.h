@@ -4,8 +4,8 @@
  *     every byte from 0x80 on counts as a letter), or
  *   - an optional single space and then up to 3 times the same other character, or
  *   - a run of blanks that is not a single space before a word.
- * English prose comes out near four characters a piece, like the byte-pair encodings of real models;
- * the counts are close, not equal. Pure functions. */
+ * English prose comes out near four characters a piece, like the byte-pair encodings of real
+ * models; the counts are close, not equal. Pure functions. */
 #ifndef PENSTOCK_MOCK_PIECE_H
 #define PENSTOCK_MOCK_PIECE_H
 

@@ -6,10 +6,12 @@
 #include "mock/smalltalk.h"
 
 enum {
-    COUNT_WHOLE_BYTES = 1 << 18,      /* longer prompts are counted by this much, then by four bytes a token */
+    /* longer prompts are counted by this much, then by four bytes a token */
+    COUNT_WHOLE_BYTES = 1 << 18,
     MESSAGE_TOKENS = 4,
     RESULT_QUOTE_BYTES = 400,
-    CALL_NAME_PART_BYTES = 3
+    CALL_NAME_PART_BYTES = 3,
+    LOOK_BYTES = 16 << 10             /* of the user's text are looked into for words */
 };
 
 /* ---- looking at the request ---- */
@@ -83,8 +85,8 @@ static uint64_t mix(uint64_t h, struct slice s) {
     return (h ^ s.len) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-/* What the answer depends on: the conversation and the request's own seed. Neither the model's name nor the
- * way of delivery: a gateway may rename the one, and both ways must say the same. */
+/* What the answer depends on: the conversation and the request's own seed. Neither the model's name
+ * nor the way of delivery: a gateway may rename the one, and both ways must say the same. */
 static uint64_t request_seed(const struct llm_request *rq, uint64_t seed) {
     uint64_t h = UINT64_C(0xcbf29ce484222325) ^ seed;
     for (const struct message *m = rq->messages; m; m = m->next) {
@@ -163,11 +165,13 @@ static struct slice guess_topic(struct slice text) {
     text = slice_sub(text, 0, 2000);
     for (size_t i = 0; i < text.len;) {
         size_t end = i;
-        while (end < text.len && (is_letter(text.ptr[end]) || (unsigned char)text.ptr[end] >= 0x80)) {
+        while (end < text.len &&
+               (is_letter(text.ptr[end]) || (unsigned char)text.ptr[end] >= 0x80)) {
             end++;
         }
         struct slice word = slice_sub(text, i, end - i);
-        if (word.len > best.len && word.len >= 4 && word.len < PROSE_TOPIC_BYTES && !is_stop_word(word)) {
+        if (word.len > best.len && word.len >= 4 && word.len < PROSE_TOPIC_BYTES &&
+            !is_stop_word(word)) {
             best = word;
         }
         i = end + 1;
@@ -187,7 +191,8 @@ static bool parse_count(struct slice text, struct slice *out_tag, uint64_t *out_
     }
     *out_tag = slice_sub(rest, 0, (size_t)end);
     struct slice number = slice_from(rest, (size_t)end + 4);
-    while (number.len && (number.ptr[number.len - 1] == '\n' || number.ptr[number.len - 1] == '\r')) {
+    while (number.len &&
+           (number.ptr[number.len - 1] == '\n' || number.ptr[number.len - 1] == '\r')) {
         number.len--;
     }
     return slice_to_u64(number, UINT64_C(1000000000), out_to);
@@ -218,6 +223,7 @@ static bool plan_json(struct plan *p, const struct llm_request *rq, struct slice
     bool has_schema = json_find_member(format, SLICE("json_schema"), &holder) &&
                       json_find_member(holder.value, SLICE("schema"), &schema);
     size_t before = p->store.len;
+    user_text = slice_sub(user_text, 0, LOOK_BYTES);
     if (!has_schema || schema_fill(schema.value, user_text, p->seed, &p->store) < 0) {
         p->store.len = before;
         seg->text = plan_store(p, SLICE("{\"answer\":\"This is a JSON object, as asked.\"}"));
@@ -232,15 +238,16 @@ static void plan_tool_result(struct plan *p, struct slice result) {
     quote = slice_sub(quote, 0, slice_utf8_valid(quote));
     struct segment *seg = plan_add(p, BLOCK_TEXT, SOURCE_FIXED, SLICE("The tool answered: "));
     seg->text.len += plan_store(p, quote).len;
-    seg->text.len += plan_store(p, SLICE(" That settles your question.")).len;
+    seg->text.len += plan_store(p, SLICE("\n\nThat settles your question.")).len;
 }
 
 static bool is_tool_result(const struct message *m) {
     return m && (m->role == ROLE_TOOL || m->role == ROLE_FUNCTION);
 }
 
-static void plan_text_answer(struct plan *p, const struct llm_request *rq, const struct reply_options *o,
-                             struct slice user_text, struct arena *scratch) {
+static void plan_text_answer(struct plan *p, const struct llm_request *rq,
+                             const struct reply_options *o, struct slice user_text,
+                             struct arena *scratch) {
     struct slice tag, talk;
     uint64_t count_to;
     if (o->text.ptr) {
@@ -273,7 +280,8 @@ static void call_add(struct call_list *calls, const struct tool *t) {
     }
 }
 
-/* Does the text speak of the tool: one part of its name ("weather" of get_weather), or all of it? */
+/* Does the text speak of the tool: one part of its name ("weather" of get_weather), or all of
+ * it? */
 static bool tool_is_mentioned(const struct tool *t, struct slice text) {
     static const char *const verbs[] = {"get", "set", "run", "make", "find", "list", "fetch", "do",
                                         "call", "the", "tool", "create"};
@@ -360,8 +368,8 @@ static void choose_calls(const struct llm_request *rq, struct slice text, struct
     }
 }
 
-/* The arguments of several calls to one tool take different hints from the text: each call looks at the
- * part behind the last " and ". */
+/* The arguments of several calls to one tool take different hints from the text: each call looks at
+ * the part behind the last " and ". */
 static struct slice call_hint(struct slice text, const struct call_list *calls, unsigned i) {
     if (i == 0 || calls->tools[i] != calls->tools[i - 1]) {
         return text;
@@ -400,6 +408,7 @@ static bool plan_calls(struct plan *p, const struct llm_request *rq, struct slic
         return false;
     }
     struct call_list calls = {.count = 0};
+    user_text = slice_sub(user_text, 0, LOOK_BYTES);
     choose_calls(rq, user_text, &calls);
     for (unsigned i = 0; i < calls.count; i++) {
         plan_add_call(p, rq, calls.tools[i], call_hint(user_text, &calls, i), i);

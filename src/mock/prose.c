@@ -3,7 +3,8 @@
 
 /* A template is a sentence with holes: {H} hero, {F} friend, {P} place, {T} thing, {K} topic are
  * fixed for a text; {a} adjective, {n} small thing, {w} weather, {t} time, {m} manner, {v} view are
- * drawn each time. Adjectives and nouns of {a} {n} begin with a consonant, so that "a {a}" is right. */
+ * drawn each time. Adjectives and nouns of {a} {n} begin with a consonant, so that "a {a}" is
+ * right. */
 struct bank {
     const char *const *items;
     unsigned char count;
@@ -127,7 +128,8 @@ static const struct genre {
 } genres[PROSE_KIND_COUNT] = {
     [PROSE_STORY] = {BANK(story_openings), BANK(story_middles), BANK(story_endings), 10, 8, 4},
     [PROSE_ESSAY] = {BANK(essay_openings), BANK(essay_middles), BANK(essay_endings), 5, 5, 4},
-    [PROSE_THOUGHT] = {BANK(thought_openings), BANK(thought_middles), BANK(thought_endings), 3, 2, 9},
+    [PROSE_THOUGHT] = {BANK(thought_openings), BANK(thought_middles), BANK(thought_endings), 3, 2,
+                       9},
 };
 
 static const struct hole {

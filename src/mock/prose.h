@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Made-up prose: sentences from a small grammar of our own, deterministic by seed, as long as asked.
- * A story has its people and places chosen once, so that it hangs together; an explanation keeps to
- * its topic. Nothing here knows about requests. One thread; no allocation. */
+/* Made-up prose: sentences from a small grammar of our own, deterministic by seed, as long as
+ * asked. A story has its people and places chosen once, so that it hangs together; an explanation
+ * keeps to its topic. Nothing here knows about requests. One thread; no allocation. */
 #ifndef PENSTOCK_MOCK_PROSE_H
 #define PENSTOCK_MOCK_PROSE_H
 
@@ -26,8 +26,10 @@ struct prose {
 };
 
 /* topic: copied, cut to size; empty: "this". endless: no natural end. */
-void prose_init(struct prose *p, enum prose_kind kind, uint64_t seed, struct slice topic, bool endless);
-/* Appends the next sentence, with the blank or break before it. 1; 0 at the natural end; -ERR_LIMIT. */
+void prose_init(struct prose *p, enum prose_kind kind, uint64_t seed, struct slice topic,
+                bool endless);
+/* Appends the next sentence, with the blank or break before it. 1; 0 at the natural end;
+ * -ERR_LIMIT. */
 int prose_next(struct prose *p, struct buf *out) MUST_CHECK;
 
 #endif

@@ -18,7 +18,14 @@ enum { PEEK_BYTES = 64, LOGPROB_BYTES = 16 * 1024 };
  *                  │   ▲                       │ last one, a bound or a stop was met
  *         logprobs ▼   │ their text            ▼
  *                  ODDS                      FINISH ──▶ SILENT */
-enum choice_state { CHOICE_OPEN, CHOICE_SAY, CHOICE_ODDS, CHOICE_CLOSE, CHOICE_FINISH, CHOICE_SILENT };
+enum choice_state {
+    CHOICE_OPEN,
+    CHOICE_SAY,
+    CHOICE_ODDS,
+    CHOICE_CLOSE,
+    CHOICE_FINISH,
+    CHOICE_SILENT
+};
 
 struct choice {
     enum choice_state state;
@@ -147,13 +154,16 @@ static enum reply_step choice_open(struct reply *r, struct choice *c, struct eve
     memcpy(r->call_id, "call_", 5);
     rng_base62(&r->rng, r->call_id + 5, 16);
     out->flags |= EVF_CONTENT;
-    out->u.tool = (struct event_tool){.id = slice_make(r->call_id, 21),
-                                      .name = plan_text(&r->plan, seg->name)};
+    out->u.tool.name = plan_text(&r->plan, seg->name);
+    if (seg->kind != BLOCK_FUNCTION_CALL) {       /* the legacy form has none */
+        out->u.tool.id = slice_make(r->call_id, 21);
+    }
     count_token(r, c, seg->kind);
     return REPLY_TOKEN;
 }
 
-/* Where the earliest stop sequence begins that starts inside the piece; piece.len when none does. */
+/* Where the earliest stop sequence begins that starts inside the piece; piece.len when none
+ * does. */
 static size_t find_stop(const struct reply *r, struct choice *c, struct slice ahead, size_t piece) {
     for (size_t at = 0; at < piece; at++) {
         for (unsigned i = 0; i < r->plan.n_stops; i++) {
@@ -166,7 +176,8 @@ static size_t find_stop(const struct reply *r, struct choice *c, struct slice ah
     return piece;
 }
 
-/* The next piece, cut by bounds and stops; empty: the block has ended, and the choice's state says so. */
+/* The next piece, cut by bounds and stops; empty: the block has ended, and the choice's state says
+ * so. */
 static struct slice choice_piece(struct reply *r, struct choice *c) {
     const struct plan *p = &r->plan;
     bool is_text = p->segments[c->segment].kind == BLOCK_TEXT;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the mock answers: a request becomes a plan (who thinks, what is said, which tools are called),
- * and the plan gives canonical events one by one. Deterministic by (seed, request): whether the
- * answer is streamed has no part in it. No I/O, no clock. One thread. */
+/* What the mock answers: a request becomes a plan (who thinks, what is said, which tools are
+ * called), and the plan gives canonical events one by one. Deterministic by (seed, request):
+ * whether the answer is streamed has no part in it. No I/O, no clock. One thread. */
 #ifndef PENSTOCK_MOCK_REPLY_H
 #define PENSTOCK_MOCK_REPLY_H
 

@@ -54,7 +54,8 @@ static bool is_upper(char c) {
 }
 
 static bool is_word_byte(char c) {
-    return (c >= '0' && c <= '9') || is_upper(c) || (c >= 'a' && c <= 'z') || (unsigned char)c >= 0x80;
+    return (c >= '0' && c <= '9') || is_upper(c) || (c >= 'a' && c <= 'z') ||
+           (unsigned char)c >= 0x80;
 }
 
 /* The next capitalised word that does not begin the text: names of people and places mostly. */
@@ -350,7 +351,8 @@ static yyjson_val *resolve(struct filler *f, yyjson_val *schema) {
         if (!slice_starts_with(ref, SLICE("#"))) {
             break;
         }
-        yyjson_val *to = ref.len == 1 ? f->root : yyjson_ptr_getn(f->root, ref.ptr + 1, ref.len - 1);
+        yyjson_val *to =
+            ref.len == 1 ? f->root : yyjson_ptr_getn(f->root, ref.ptr + 1, ref.len - 1);
         if (!to) {
             break;
         }
@@ -414,7 +416,8 @@ static int fill(struct filler *f, yyjson_val *schema, struct slice name, unsigne
     any = any ? any : yyjson_obj_get(schema, "oneOf");
     if (yyjson_arr_size(any) > 0 && !yyjson_obj_get(schema, "properties")) {
         /* The last one when deep: recursive types end in null there by custom. */
-        yyjson_val *pick = depth < FILL_LEAN_DEPTH ? yyjson_arr_get_first(any) : yyjson_arr_get_last(any);
+        yyjson_val *pick =
+            depth < FILL_LEAN_DEPTH ? yyjson_arr_get_first(any) : yyjson_arr_get_last(any);
         return fill(f, pick, name, depth + 1);
     }
     return fill_typed(f, schema, name, depth);

@@ -42,7 +42,8 @@ void source_dispose(struct source *s) {
     buf_dispose(&s->window);
 }
 
-/* The text over and over with a blank between, in portions: the text may be larger than the window. */
+/* The text over and over with a blank between, in portions: the text may be larger than the
+ * window. */
 static bool repeat_make(struct source *s) {
     if (s->counted == s->fixed.len) {
         s->counted = 0;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where the words of one block come from, cut into pieces, as they are asked for: nothing is kept of
- * what has been said, so that an endless answer needs no more memory than a short one. One thread. */
+/* Where the words of one block come from, cut into pieces, as they are asked for: nothing is kept
+ * of what has been said, so that an endless answer needs no more memory than a short one. One
+ * thread. */
 #ifndef PENSTOCK_MOCK_SOURCE_H
 #define PENSTOCK_MOCK_SOURCE_H
 

@@ -11,6 +11,7 @@
 enum {
     OUT_MAX_BYTES = 8 << 20,
     BODY_MAX_BYTES = 128 << 20,
+    SCRATCH_KEEP_BYTES = 1 << 20,
     ERROR_MAX_BYTES = 64 << 10,
     ERROR_TEXT_BYTES = 512
 };
@@ -23,7 +24,7 @@ void header_set_add(struct header_set *set, struct slice name, struct slice valu
     }
 }
 
-void header_set_init(struct worker *w, struct header_set *set, struct slice content_type) {
+void header_set_init(struct mock_worker *w, struct header_set *set, struct slice content_type) {
     set->count = 0;
     memcpy(set->id_space, "req_", 4);
     rng_base62(loop_rng(w->loop), set->id_space + 4, WORKER_ID_BYTES - 4);
@@ -35,14 +36,15 @@ void header_set_init(struct worker *w, struct header_set *set, struct slice cont
     header_set_add(set, SLICE("x-ratelimit-reset-requests"), SLICE("6ms"));
 }
 
-void respond_json(struct worker *w, struct http_exchange *ex, unsigned status, struct slice body) {
+void mock_respond_json(struct mock_worker *w, struct http_exchange *ex, unsigned status,
+                       struct slice body) {
     struct header_set set;
     header_set_init(w, &set, SLICE("application/json"));
     struct http_response r = {status, set.items, set.count};
     http_respond(ex, &r, body);
 }
 
-void respond_error(struct worker *w, struct http_exchange *ex, const struct api_error *er,
+void mock_respond_error(struct mock_worker *w, struct http_exchange *ex, const struct api_error *er,
                    unsigned retry_after_s) {
     struct header_set set;
     struct buf body;
@@ -67,7 +69,7 @@ static const char *error_type(unsigned status) {
     return status == 429 ? "requests" : status >= 500 ? "server_error" : "invalid_request_error";
 }
 
-void respond_simple_error(struct worker *w, struct http_exchange *ex, unsigned status,
+void mock_respond_simple_error(struct mock_worker *w, struct http_exchange *ex, unsigned status,
                           const char *code, const char *format, ...) {
     char text[ERROR_TEXT_BYTES];
     va_list args;
@@ -79,12 +81,12 @@ void respond_simple_error(struct worker *w, struct http_exchange *ex, unsigned s
                            .type = slice_cstr(error_type(status)),
                            .code = slice_cstr(code)};
     er.message.len = slice_utf8_valid(er.message);
-    respond_error(w, ex, &er, 0);
+    mock_respond_error(w, ex, &er, 0);
 }
 
 /* ---- models ---- */
 
-bool model_is_known(const struct mock_options *o, struct slice model) {
+bool mock_knows_model(const struct mock_options *o, struct slice model) {
     if (o->n_models == 0) {
         return true;
     }
@@ -96,41 +98,43 @@ bool model_is_known(const struct mock_options *o, struct slice model) {
     return false;
 }
 
-static int append_model(struct worker *w, struct slice id, struct buf *out) {
+static int append_model(struct mock_worker *w, struct slice id, struct buf *out) {
     int rc = buf_append(out, SLICE("{\"id\":\"")) | json_escape(out, id);
     return rc | buf_appendf(out, "\",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"penstock-mock\"}",
                             (long long)w->hub->started_wall_s);
 }
 
-static void endpoint_models(struct worker *w, struct http_exchange *ex) {
+static void endpoint_models(struct mock_worker *w, struct http_exchange *ex) {
     static const char *const open_models[] = {"gpt-4o", "gpt-4o-mini", "mock"};
     const struct mock_options *o = &w->hub->options;
     const char *const *models = o->n_models ? o->models : open_models;
     unsigned n = o->n_models ? o->n_models : sizeof open_models / sizeof open_models[0];
-    buf_reset(&w->body);
+    journal_add(w->hub->journal, ex, SLICE(""), false);
+    mock_worker_scratch(&w->body);
     int rc = buf_append(&w->body, SLICE("{\"object\":\"list\",\"data\":["));
     for (unsigned i = 0; i < n; i++) {
         rc |= i ? buf_append_byte(&w->body, ',') : 0;
         rc |= append_model(w, slice_cstr(models[i]), &w->body);
     }
     rc |= buf_append(&w->body, SLICE("]}"));
-    respond_json(w, ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
+    mock_respond_json(w, ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
 }
 
-static void endpoint_model(struct worker *w, struct http_exchange *ex) {
+static void endpoint_model(struct mock_worker *w, struct http_exchange *ex) {
     ptrdiff_t at = 0;
     for (size_t i = 0; i + 8 <= ex->path.len && at == 0; i++) {
         at = slice_eq(slice_sub(ex->path, i, 8), SLICE("/models/")) ? (ptrdiff_t)i + 8 : 0;
     }
     struct slice id = slice_from(ex->path, (size_t)at);
-    if (!model_is_known(&w->hub->options, id)) {
-        respond_simple_error(w, ex, 404, "model_not_found", "The model '%.*s' does not exist",
+    journal_add(w->hub->journal, ex, id, false);
+    if (!mock_knows_model(&w->hub->options, id)) {
+        mock_respond_simple_error(w, ex, 404, "model_not_found", "The model '%.*s' does not exist",
                              (int)(id.len < 200 ? id.len : 200), id.ptr);
         return;
     }
-    buf_reset(&w->body);
+    mock_worker_scratch(&w->body);
     int rc = append_model(w, id, &w->body);
-    respond_json(w, ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
+    mock_respond_json(w, ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
 }
 
 /* ---- routes ---- */
@@ -139,10 +143,10 @@ static const struct route {
     enum http_method method;
     const char *path;
     bool is_prefix;
-    void (*serve)(struct worker *w, struct http_exchange *ex);
+    void (*serve)(struct mock_worker *w, struct http_exchange *ex);
 } routes[] = {
-    {HTTP_METHOD_POST, "/v1/chat/completions", false, endpoint_chat},
-    {HTTP_METHOD_POST, "/chat/completions", false, endpoint_chat},
+    {HTTP_METHOD_POST, "/v1/chat/completions", false, mock_endpoint_chat},
+    {HTTP_METHOD_POST, "/chat/completions", false, mock_endpoint_chat},
     {HTTP_METHOD_GET, "/v1/models", false, endpoint_models},
     {HTTP_METHOD_GET, "/models", false, endpoint_models},
     {HTTP_METHOD_GET, "/v1/models/", true, endpoint_model},
@@ -165,7 +169,7 @@ static bool method_fits(const struct route *r, enum http_method m) {
 }
 
 static void on_request(void *self, struct http_exchange *ex) {
-    struct worker *w = self;
+    struct mock_worker *w = self;
     bool path_known = false;
     hub_count(w->hub, COUNT_REQUESTS, 1);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
@@ -178,10 +182,10 @@ static void on_request(void *self, struct http_exchange *ex) {
     }
     int shown = (int)(ex->path.len < 200 ? ex->path.len : 200);
     if (path_known) {
-        respond_simple_error(w, ex, 405, "method_not_supported", "Not allowed to %s on %.*s.",
+        mock_respond_simple_error(w, ex, 405, "method_not_supported", "Not allowed to %s on %.*s.",
                              http_method_name(ex->method), shown, ex->path.ptr);
     } else {
-        respond_simple_error(w, ex, 404, "unknown_url", "Unknown request URL: %s %.*s.",
+        mock_respond_simple_error(w, ex, 404, "unknown_url", "Unknown request URL: %s %.*s.",
                              http_method_name(ex->method), shown, ex->path.ptr);
     }
 }
@@ -237,12 +241,12 @@ static void format_error(void *self, unsigned status, const char *message, struc
 
 struct handover {
     struct loop_task task;
-    struct worker *to;
+    struct mock_worker *to;
     int fd;
     struct addr from;
 };
 
-static void adopt(struct worker *w, int fd, const struct addr *from) {
+static void adopt(struct mock_worker *w, int fd, const struct addr *from) {
     http_server_accept(w->server, fd, from, w->hub->tls);
 }
 
@@ -254,13 +258,14 @@ static void on_handover(struct loop_task *task, void *self) {
     mem_free(h);
 }
 
-static uint64_t load_of(const struct worker *w) {
-    return atomic_load_explicit(&http_server_stats(w->server)->connections_open, memory_order_relaxed) +
+static uint64_t load_of(const struct mock_worker *w) {
+    return atomic_load_explicit(&http_server_stats(w->server)->connections_open,
+                                memory_order_relaxed) +
            atomic_load_explicit(&w->handovers, memory_order_relaxed);
 }
 
 static void on_accept(void *self, int fd, const struct addr *from) {
-    struct worker *w = self, *least = w;
+    struct mock_worker *w = self, *least = w;
     struct hub *hub = w->hub;
     for (unsigned i = 0; i < hub->n_workers; i++) {
         if (load_of(hub->workers[i]) + 1 < load_of(least)) {
@@ -282,7 +287,7 @@ static void on_accept(void *self, int fd, const struct addr *from) {
 
 static void on_wake(struct loop_task *task, void *self) {
     (void)task;
-    struct worker *w = self;
+    struct mock_worker *w = self;
     atomic_store(&w->wake_posted, false);
     for (struct delivery *d = w->deliveries, *next; d; d = next) {
         next = delivery_next(d);
@@ -291,35 +296,44 @@ static void on_wake(struct loop_task *task, void *self) {
     control_recheck(w);
 }
 
-void mock_worker_wake(struct worker *w) {
+void mock_worker_scratch(struct buf *b) {
+    if (b->cap > SCRATCH_KEEP_BYTES) {
+        buf_dispose(b);
+    }
+    buf_reset(b);
+}
+
+void mock_worker_wake(struct mock_worker *w) {
     if (!atomic_load(&w->hub->is_closing) && !atomic_exchange(&w->wake_posted, true)) {
         loop_post(w->loop, &w->wake);
     }
 }
 
-void mock_worker_init(struct worker *w, struct hub *h, struct loop *l) {
+void mock_worker_init(struct mock_worker *w, struct hub *h, struct loop *l) {
     struct http_limits limits;
     const struct http_app app = {.on_head = on_head, .on_request = on_request,
                                  .on_writable = on_writable, .on_cancel = on_cancel,
                                  .on_done = on_done, .format_error = format_error, .self = w};
-    *w = (struct worker){.hub = h, .loop = l};
+    *w = (struct mock_worker){.hub = h, .loop = l};
     w->wake = (struct loop_task){.fn = on_wake, .self = w};
     buf_init(&w->out, OUT_MAX_BYTES);
     buf_init(&w->body, BODY_MAX_BYTES);
     hist_init(&w->late_ns);
     http_limits_default(&limits);
     w->server = http_server_new(l, &limits, &app);
-    endpoint_chat_prepare(w);
+    mock_endpoint_prepare(w);
 }
 
-int mock_worker_listen(struct worker *w, const struct addr *addrs, unsigned n, bool first, struct err *e) {
+int mock_worker_listen(struct mock_worker *w, const struct addr *addrs, unsigned n, bool first,
+                       struct err *e) {
     for (unsigned i = 0; i < n; i++) {
         bool shared = w->hub->n_workers > 1 && !addr_is_unix(&addrs[i]);
         const struct listen_options lo = {.backlog = 4096, .shared = shared, .first = first};
         if (!first && !shared) {
             continue;             /* the first worker accepts for all */
         }
-        int rc = listener_open(w->loop, &addrs[i], &lo, on_accept, w, &w->listeners[w->n_listeners], e);
+        int rc =
+            listener_open(w->loop, &addrs[i], &lo, on_accept, w, &w->listeners[w->n_listeners], e);
         if (rc < 0) {
             return rc;
         }
@@ -328,7 +342,7 @@ int mock_worker_listen(struct worker *w, const struct addr *addrs, unsigned n, b
     return 0;
 }
 
-void mock_worker_close(struct worker *w) {
+void mock_worker_close(struct mock_worker *w) {
     for (unsigned i = 0; i < w->n_listeners; i++) {
         listener_close(&w->listeners[i]);
     }

@@ -15,7 +15,7 @@ struct parked;
 /* Slots of a paced stream that leave in one write, at most; more are the next turn's. */
 #define WORKER_MAX_DUES 64
 
-struct worker {
+struct mock_worker {
     struct hub *hub;
     struct loop *loop;
     struct http_server *server;
@@ -36,18 +36,22 @@ struct worker {
 };
 
 /* Everything but the listeners. */
-void mock_worker_init(struct worker *w, struct hub *h, struct loop *l);
-int mock_worker_listen(struct worker *w, const struct addr *addrs, unsigned n, bool first, struct err *e) MUST_CHECK;
+void mock_worker_init(struct mock_worker *w, struct hub *h, struct loop *l);
+int mock_worker_listen(struct mock_worker *w, const struct addr *addrs, unsigned n, bool first,
+                       struct err *e) MUST_CHECK;
 /* Closes listeners, connections, deliveries and parked requests. The loop is the caller's. */
-void mock_worker_close(struct worker *w);
-void mock_worker_wake(struct worker *w);      /* any thread */
+void mock_worker_close(struct mock_worker *w);
+/* Empties a scratch buffer, and gives back what a large answer made of it. */
+void mock_worker_scratch(struct buf *b);
+void mock_worker_wake(struct mock_worker *w);      /* any thread */
 
 /* ---- answers, for the endpoints ---- */
 
-void respond_json(struct worker *w, struct http_exchange *ex, unsigned status, struct slice body);
-void respond_error(struct worker *w, struct http_exchange *ex, const struct api_error *er,
+void mock_respond_json(struct mock_worker *w, struct http_exchange *ex, unsigned status,
+                       struct slice body);
+void mock_respond_error(struct mock_worker *w, struct http_exchange *ex, const struct api_error *er,
                    unsigned retry_after_s);
-void respond_simple_error(struct worker *w, struct http_exchange *ex, unsigned status,
+void mock_respond_simple_error(struct mock_worker *w, struct http_exchange *ex, unsigned status,
                           const char *code, const char *format, ...) PRINTF_LIKE(5, 6);
 
 /* Headers that every answer carries. request_id is written into id_space. */
@@ -58,22 +62,23 @@ struct header_set {
     unsigned count;
     char id_space[WORKER_ID_BYTES];
 };
-void header_set_init(struct worker *w, struct header_set *set, struct slice content_type);
+void header_set_init(struct mock_worker *w, struct header_set *set, struct slice content_type);
 void header_set_add(struct header_set *set, struct slice name, struct slice value);
 
 /* endpoint_chat.c: POST /chat/completions */
-void endpoint_chat(struct worker *w, struct http_exchange *ex);
-void endpoint_chat_prepare(struct worker *w);
-bool model_is_known(const struct mock_options *o, struct slice model);
+void mock_endpoint_chat(struct mock_worker *w, struct http_exchange *ex);
+void mock_endpoint_prepare(struct mock_worker *w);
+bool mock_knows_model(const struct mock_options *o, struct slice model);
 
 /* control.c: /penstock/…, /metrics, /health */
-void control_step(struct worker *w, struct http_exchange *ex);
-void control_wait(struct worker *w, struct http_exchange *ex);
-void control_journal(struct worker *w, struct http_exchange *ex);
-void control_journal_clear(struct worker *w, struct http_exchange *ex);
-void control_metrics(struct worker *w, struct http_exchange *ex);
-void control_health(struct worker *w, struct http_exchange *ex);
-void control_recheck(struct worker *w);              /* parked requests that can be answered are */
+void control_step(struct mock_worker *w, struct http_exchange *ex);
+void control_wait(struct mock_worker *w, struct http_exchange *ex);
+void control_journal(struct mock_worker *w, struct http_exchange *ex);
+void control_journal_clear(struct mock_worker *w, struct http_exchange *ex);
+void control_metrics(struct mock_worker *w, struct http_exchange *ex);
+void control_health(struct mock_worker *w, struct http_exchange *ex);
+/* parked requests that can be answered are */
+void control_recheck(struct mock_worker *w);
 void control_cancel(struct parked *p);               /* its client is gone */
 
 /* An exchange's app pointer is one of the two. */

@@ -83,9 +83,9 @@ int addr_parse(struct slice text, struct addr *out_addr, struct err *e) {
         return bad_address(text, "the port must be a number from 0 to 65535", e);
     }
     if (text.ptr[0] == '[') {
-        if (addr_from_literal(host, (uint16_t)port, out_addr) &&
-            out_addr->u.sa.sa_family == AF_INET6)
-            return 0;
+        bool is_v6 = addr_from_literal(host, (uint16_t)port, out_addr) &&
+                     out_addr->u.sa.sa_family == AF_INET6;
+        if (is_v6) return 0;
         return bad_address(text, "what is in brackets must be an IPv6 address", e);
     }
     if (host.len == 0) host = SLICE("0.0.0.0");

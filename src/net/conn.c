@@ -13,8 +13,8 @@
 #include <assert.h>
 
 #include "base/mem.h"
-#include "conn-private.h"
-#include "tls-private.h"
+#include "net/conn-private.h"
+#include "net/tls-private.h"
 
 #define DEFAULT_READ_BYTES 16384
 #define READ_BYTES_A_TURN 65536

@@ -47,8 +47,8 @@ struct conn *conn_accept(struct loop *l, int fd, struct tls_context *tls,
 /* Client side: resolves (cached), races addresses (RFC 8305: 250 ms apart, families interleaved),
  * connects, and shakes hands with SNI and verification of `host`. on_ready runs once with the conn,
  * or with NULL and why: ERR_DNS, ERR_CONNECT, ERR_TLS, ERR_TIMEOUT. Never before this call returns.
- * The dial is over when it runs: its pointer is dead, do not cancel it any more. Options are copied;
- * tls and session must live as long as the dial. */
+ * The dial is over when it runs: its pointer is dead, do not cancel it any more. Options are
+ * copied; tls and session must live as long as the dial. */
 struct dial;
 struct dial_options {
     struct slice host;               /* name, literal without brackets, or empty with unix_path */

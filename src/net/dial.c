@@ -13,8 +13,8 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "conn-private.h"
-#include "dns-private.h"
+#include "net/conn-private.h"
+#include "net/dns-private.h"
 
 #define ATTEMPT_STAGGER_NS (250 * NS_PER_MS)
 #define TARGET_BYTES 300

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dns-private.h"
+#include "net/dns-private.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "loop-private.h"
+#include "net/loop-private.h"
 #include "net/conn.h"
 
 #define DEFAULT_TTL_NS (30 * NS_PER_S)

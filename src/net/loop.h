@@ -41,7 +41,7 @@ int loop_run(struct loop *l);
 bool loop_turn(struct loop *l, bool may_wait);
 void loop_stop(struct loop *l);                 /* any thread */
 
-/* Monotonic. In a turn: read once, after poll returned ("loop entry"); outside of one: the clock. */
+/* Monotonic. In a turn: as read when poll returned ("loop entry"); outside: the clock itself. */
 int64_t loop_now_ns(const struct loop *l);
 struct rng *loop_rng(struct loop *l);
 struct slab *loop_slab(struct loop *l);

@@ -4,7 +4,7 @@
 #ifndef PENSTOCK_NET_LOOP_SIM_PRIVATE_H
 #define PENSTOCK_NET_LOOP_SIM_PRIVATE_H
 
-#include "loop-private.h"
+#include "net/loop-private.h"
 #include "net/loop_sim.h"
 
 struct signal_watch;
@@ -72,8 +72,7 @@ struct sim_plan_for_pipe {
     size_t *read_sizes;           /* the pipe's to free; NULL: none */
     unsigned read_size_count;
 };
-/* The plans of the test for a new connection at `to`, served by the listener at `at`. Uses them up.
- * */
+/* The test's plans for a new connection to `to`, served by the listener at `at`. Uses them up. */
 void plan_take(const struct addr *to, const struct addr *at, bool to_client,
                struct sim_plan_for_pipe *out_plan);
 int plan_connect_errno(const struct addr *to);

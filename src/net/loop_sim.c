@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "loop_sim-private.h"
+#include "net/loop_sim-private.h"
 
 #define SLAB_KEEP_FREE_BYTES (1024 * 1024)
 #define WALL_CLOCK_START_NS (INT64_C(1700000000) * NS_PER_S)   /* 2023-11-14T22:13:20Z */

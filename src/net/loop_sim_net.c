@@ -15,7 +15,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "loop_sim-private.h"
+#include "net/loop_sim-private.h"
 
 #define FIRST_FD 1000000
 #define FIRST_PORT 20000
@@ -328,6 +328,10 @@ size_t sock_kernel_bytes(const struct sock *s) {
 
 /* ---- sockets ---- */
 
+static bool is_writable(const struct sock *s) {
+    return pipe_room(&s->side->other->in) > 0 || s->side->in.rst || s->side->is_write_shut;
+}
+
 static unsigned sock_ready(const struct sock *s) {
     const struct pipe *in = &s->side->in;
     switch (s->state) {
@@ -336,10 +340,7 @@ static unsigned sock_ready(const struct sock *s) {
     case SOCK_REFUSED:
         return SOCK_WRITABLE | SOCK_HUP;
     default:
-        return (pipe_is_readable(in) ? SOCK_READABLE : 0u) |
-               (pipe_room(&s->side->other->in) > 0 || in->rst || s->side->is_write_shut
-                    ? SOCK_WRITABLE
-                    : 0u) |
+        return (pipe_is_readable(in) ? SOCK_READABLE : 0u) | (is_writable(s) ? SOCK_WRITABLE : 0u) |
                (in->fin || in->rst ? SOCK_HUP : 0u);
     }
 }

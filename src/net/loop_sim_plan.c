@@ -3,7 +3,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
-#include "loop_sim-private.h"
+#include "net/loop_sim-private.h"
 
 struct name {
     struct name *next;

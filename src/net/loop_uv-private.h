@@ -10,19 +10,16 @@
 struct signal_watch;
 
 struct loop {
-    uv_loop_t uv;
-    uv_async_t wakeup;       /* loop_post and loop_stop knock here */
-    uv_prepare_t before_poll;
-    uv_check_t after_poll;
-    uv_idle_t no_sleep;      /* active while turn-end work waits: the next poll must not block */
-    uv_poll_t timer_poll;
-    int timer_fd;
+    int poll_fd;             /* epoll: sockets, edge-triggered, and the next three */
+    int timer_fd;            /* the wheel's next deadline */
+    int wake_fd;             /* eventfd: loop_post and loop_stop knock here */
+    uv_loop_t uv;            /* listeners, names, signals; its backend's descriptor is polled by poll_fd */
+    uv_async_t anchor;       /* without an active handle libuv would always ask to be run */
     int64_t timer_armed_ns;  /* what timer_fd is set to; TIME_NEVER: nothing */
     bool timer_fired;        /* it is readable until it is set anew */
 
     int64_t now_ns;
     bool in_turn;            /* now_ns was read since poll returned */
-    bool draining;           /* turn-end work runs */
     _Atomic bool stop;
 
     struct wheel *wheel;
@@ -36,14 +33,20 @@ struct loop {
     uv_mutex_t posted_lock;
     struct loop_task *posted_head, **posted_tail;   /* under posted_lock */
 
-    struct sock *free_socks; /* closed ones, kept for the next connections */
-    unsigned free_sock_count;
+    struct sock *due_head, **due_tail;  /* have what is wanted of them */
+    struct sock *closed_socks;          /* since the turn began: epoll may still name them */
+    struct sock *free_socks;            /* kept for the next connections */
+    unsigned free_sock_count, open_sock_count;
     struct signal_watch *signals;
 };
 
 /* Every callback from libuv passes here first: the turn's clock is read once. */
 void loop_enter(struct loop *l);
 void loop_free_socks(struct loop *l);
+/* What epoll said of a socket; then the calls that are due, each socket's once. */
+void sock_note(struct sock *s, uint32_t epoll_events);
+void socks_run_due(struct loop *l);
+void socks_release_closed(struct loop *l);
 
 /* Counters have one writer: no read-modify-write needed. */
 static inline void stat_add(_Atomic uint64_t *counter, uint64_t n) {

@@ -1,19 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The real loop. One libuv iteration is one turn:
+/* The real loop. Sockets, timer and wake-ups are in an epoll set of our own; libuv has listeners, names and signals, and its backend's
+ * descriptor is one more member of the set. One turn:
  *
- *   prepare   arms the timerfd, if the wheel's next deadline came nearer
- *   poll      socket events (loop_uv_sock.c), accepts (loop_uv_listen.c), look-ups, signals
- *   check     due timers, posted work, turn-end work
+ *   arm       the timerfd, if the wheel's next deadline came nearer
+ *   poll      epoll_wait; then the clock is read, once
+ *   events    sockets (loop_uv_sock.c); libuv's, when it has any (loop_uv_listen.c, look-ups, signals)
+ *   rest      due timers, posted work, turn-end work
  *
- * The timerfd is a plain uv_poll beside the sockets: uv_timer has millisecond steps and was
- * measured late. It is never read: setting it anew clears it. It is set only when a deadline comes
- * nearer or when it fired, so timers that are started and stopped (one a request) cost no system
- * call; the price is one idle wake-up per armed deadline that was stopped. */
+ * Why not uv_poll for sockets: it is level-triggered, so that epoll looks at each socket once more after its event, and changes of its mask cost
+ * system calls. Edge-triggered and registered once for everything, a token costs epoll_wait, recv and send, and a request no epoll_ctl.
+ *
+ * The timerfd is never read: setting it anew clears it. It is set only when a deadline comes nearer or when it fired, so timers that are
+ * started and stopped (one a request) cost no system call; the price is one idle wake-up per armed deadline that was stopped. */
 #include "loop_uv-private.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -21,6 +27,7 @@
 #include "base/mem.h"
 
 #define SLAB_KEEP_FREE_BYTES (1024 * 1024)
+#define EVENTS_A_TURN 256
 
 struct signal_watch {
     uv_signal_t handle;
@@ -66,13 +73,6 @@ static void timer_arm(struct loop *l) {
     if (l->timer_fired || next_ns < l->timer_armed_ns) timer_set(l, next_ns);
 }
 
-static void on_timer_fd(uv_poll_t *poll, int status, int events) {
-    struct loop *l = poll->data;
-    (void)status, (void)events;
-    loop_enter(l);
-    l->timer_fired = true;
-}
-
 /* Every turn, also with nothing due: a wheel that stands at the present needs no detour for a timer
  * that is near. */
 static void timers_fire(struct loop *l) {
@@ -99,40 +99,58 @@ static struct loop_task *take_posted(struct loop *l) {
     return head;
 }
 
-static void on_no_sleep(uv_idle_t *idle) {
-    (void)idle;
-}
-
 /* What is queued while this runs has its turn next time, so that sockets get theirs in between. */
 static void turn_end_drain(struct loop *l) {
     struct loop_task *head = l->turn_end_head;
     l->turn_end_head = NULL;
     l->turn_end_tail = &l->turn_end_head;
-    l->draining = true;
     run_tasks(head);
-    l->draining = false;
-    if (l->turn_end_head) uv_idle_start(&l->no_sleep, on_no_sleep);
-    else uv_idle_stop(&l->no_sleep);
 }
 
-static void on_after_poll(uv_check_t *check) {
-    struct loop *l = check->data;
+static void wake_fd_clear(struct loop *l) {
+    uint64_t count;
+    ssize_t n = read(l->wake_fd, &count, sizeof count);   /* nothing there: fine */
+    (void)n;
+}
+
+static void loop_wake(struct loop *l) {
+    uint64_t one = 1;
+    ssize_t n = write(l->wake_fd, &one, sizeof one);      /* full: it is awake */
+    (void)n;
+}
+
+/* Returns whether libuv has something. */
+static bool events_note(struct loop *l, const struct epoll_event *events, int n) {
+    bool is_uv_due = uv_backend_timeout(&l->uv) == 0;
+    for (int i = 0; i < n; i++) {
+        void *of = events[i].data.ptr;
+        if (of == &l->uv) is_uv_due = true;
+        else if (of == &l->timer_fd) l->timer_fired = true;
+        else if (of == &l->wake_fd) wake_fd_clear(l);
+        else sock_note(of, events[i].events);
+    }
+    return is_uv_due;
+}
+
+static bool must_not_sleep(const struct loop *l) {
+    return l->due_head || l->turn_end_head || uv_backend_timeout(&l->uv) == 0;
+}
+
+static void turn(struct loop *l, bool may_wait) {
+    struct epoll_event events[EVENTS_A_TURN];
+    timer_arm(l);
+    int n = epoll_wait(l->poll_fd, events, EVENTS_A_TURN, may_wait && !must_not_sleep(l) ? -1 : 0);
     loop_enter(l);
+    bool is_uv_due = events_note(l, events, n);
+    socks_run_due(l);
+    if (is_uv_due) uv_run(&l->uv, UV_RUN_NOWAIT);
     timers_fire(l);
     run_tasks(take_posted(l));
     turn_end_drain(l);
+    socks_release_closed(l);
     hist_record(&l->stats.turn_ns, clock_mono_ns() - l->now_ns);
     stat_add(&l->stats.turns, 1);
     l->in_turn = false;
-    if (atomic_load(&l->stop)) uv_stop(&l->uv);
-}
-
-static void on_before_poll(uv_prepare_t *prepare) {
-    timer_arm(prepare->data);
-}
-
-static void on_wakeup(uv_async_t *wakeup) {
-    loop_enter(wakeup->data);   /* the rest is done after the poll */
 }
 
 /* ---- life ---- */
@@ -141,56 +159,68 @@ static int uv_failed(struct err *e, int rc, const char *what) {
     return err_set(e, ERR_IO, "event loop: %s: %s", what, uv_strerror(rc));
 }
 
-static void unref_all(struct loop *l) {
-    uv_unref((uv_handle_t *)&l->wakeup);
-    uv_unref((uv_handle_t *)&l->before_poll);
-    uv_unref((uv_handle_t *)&l->after_poll);
-    uv_unref((uv_handle_t *)&l->no_sleep);
-    uv_unref((uv_handle_t *)&l->timer_poll);
+static int os_failed(struct err *e, const char *what) {
+    return err_set_os(e, ERR_IO, errno, "event loop: %s", what);
 }
 
-static int handles_open(struct loop *l, struct err *e) {
-    int rc = uv_async_init(&l->uv, &l->wakeup, on_wakeup);
-    if (rc < 0) return uv_failed(e, rc, "wake-up descriptor");
+static int poll_add(struct loop *l, int fd, uint32_t events, void *tag) {
+    struct epoll_event ev = {.events = events, .data.ptr = tag};
+    return epoll_ctl(l->poll_fd, EPOLL_CTL_ADD, fd, &ev);
+}
+
+static int descriptors_open(struct loop *l, struct err *e) {
+    l->poll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (l->poll_fd < 0) return os_failed(e, "epoll");
     l->timer_fd = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
-    rc = l->timer_fd < 0 ? uv_translate_sys_error(errno)
-                         : uv_poll_init(&l->uv, &l->timer_poll, l->timer_fd);
-    if (rc < 0) {
-        if (l->timer_fd >= 0) close(l->timer_fd);
-        uv_close((uv_handle_t *)&l->wakeup, NULL);
-        uv_run(&l->uv, UV_RUN_DEFAULT);
-        return uv_failed(e, rc, "timer descriptor");
+    if (l->timer_fd < 0) return os_failed(e, "timer descriptor");
+    l->wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    if (l->wake_fd < 0) return os_failed(e, "wake-up descriptor");
+    if (poll_add(l, l->timer_fd, EPOLLIN | EPOLLET, &l->timer_fd) < 0 ||
+        poll_add(l, l->wake_fd, EPOLLIN, &l->wake_fd) < 0 ||
+        poll_add(l, uv_backend_fd(&l->uv), EPOLLIN, &l->uv) < 0) {
+        return os_failed(e, "epoll");
     }
-    uv_prepare_init(&l->uv, &l->before_poll);
-    uv_check_init(&l->uv, &l->after_poll);
-    uv_idle_init(&l->uv, &l->no_sleep);
-    l->wakeup.data = l->timer_poll.data = l->before_poll.data = l->after_poll.data = l;
-    uv_prepare_start(&l->before_poll, on_before_poll);
-    uv_check_start(&l->after_poll, on_after_poll);
-    uv_poll_start(&l->timer_poll, UV_READABLE, on_timer_fd);
-    unref_all(l);
     return 0;
 }
 
-static int uv_open(struct loop *l, struct err *e) {
+static void descriptors_close(struct loop *l) {
+    const int fds[] = {l->poll_fd, l->timer_fd, l->wake_fd};
+    for (size_t i = 0; i < sizeof fds / sizeof fds[0]; i++) {
+        if (fds[i] >= 0) close(fds[i]);
+    }
+}
+
+static void anchor_close(struct loop *l) {
+    uv_close((uv_handle_t *)&l->anchor, NULL);
+    uv_run(&l->uv, UV_RUN_DEFAULT);
+}
+
+static int loop_open(struct loop *l, struct err *e) {
+    l->poll_fd = l->timer_fd = l->wake_fd = -1;
     int rc = uv_loop_init(&l->uv);
     if (rc < 0) return uv_failed(e, rc, "cannot be created");
-    if (handles_open(l, e) < 0) {
-        uv_loop_close(&l->uv);
-        return -ERR_IO;
+    rc = uv_async_init(&l->uv, &l->anchor, NULL);
+    if (rc == 0) {
+        if (descriptors_open(l, e) == 0) return 0;
+        descriptors_close(l);
+        anchor_close(l);
+    } else {
+        uv_failed(e, rc, "wake-up descriptor");
     }
-    return 0;
+    uv_loop_close(&l->uv);
+    return -ERR_IO;
 }
 
 struct loop *loop_new(struct err *e) {
     struct loop *l = mem_zalloc(sizeof *l);
-    if (uv_open(l, e) < 0) {
+    if (loop_open(l, e) < 0) {
         mem_free(l);
         return NULL;
     }
     if (uv_mutex_init(&l->posted_lock) != 0) abort();
     l->posted_tail = &l->posted_head;
     l->turn_end_tail = &l->turn_end_head;
+    l->due_tail = &l->due_head;
     l->timer_armed_ns = TIME_NEVER;
     l->now_ns = clock_mono_ns();
     l->wheel = wheel_new(l->now_ns);
@@ -216,17 +246,12 @@ static void signals_free(struct loop *l) {
 }
 
 static void uv_shut(struct loop *l) {
-    uv_close((uv_handle_t *)&l->wakeup, NULL);
-    uv_close((uv_handle_t *)&l->before_poll, NULL);
-    uv_close((uv_handle_t *)&l->after_poll, NULL);
-    uv_close((uv_handle_t *)&l->no_sleep, NULL);
-    uv_close((uv_handle_t *)&l->timer_poll, NULL);
     signals_close(l);
-    uv_run(&l->uv, UV_RUN_DEFAULT);
+    anchor_close(l);
     int rc = uv_loop_close(&l->uv);
-    assert(rc == 0 && "a socket or listener is still open on this loop");
+    assert(rc == 0 && l->open_sock_count == 0 && "a socket or listener is still open on this loop");
     (void)rc;
-    close(l->timer_fd);
+    descriptors_close(l);
 }
 
 void loop_free(struct loop *l) {
@@ -237,8 +262,10 @@ void loop_free(struct loop *l) {
         a->ptr = NULL;
     }
     while (l->turn_end_head) turn_end_drain(l);
+    socks_run_due(l);
     uv_shut(l);
     signals_free(l);
+    socks_release_closed(l);
     loop_free_socks(l);
     uv_mutex_destroy(&l->posted_lock);
     wheel_free(l->wheel);
@@ -248,9 +275,7 @@ void loop_free(struct loop *l) {
 }
 
 int loop_run(struct loop *l) {
-    uv_ref((uv_handle_t *)&l->wakeup);
-    while (!atomic_load(&l->stop)) uv_run(&l->uv, UV_RUN_DEFAULT);
-    uv_unref((uv_handle_t *)&l->wakeup);
+    while (!atomic_load(&l->stop)) turn(l, true);
     atomic_store(&l->stop, false);
     return 0;
 }
@@ -262,21 +287,27 @@ static bool has_posted(struct loop *l) {
     return has;
 }
 
+static bool uv_is_alive(struct loop *l) {
+    uv_unref((uv_handle_t *)&l->anchor);
+    bool is_alive = uv_loop_alive(&l->uv) != 0;
+    uv_ref((uv_handle_t *)&l->anchor);
+    return is_alive;
+}
+
 static bool loop_is_alive(struct loop *l) {
-    return uv_loop_alive(&l->uv) || wheel_count(l->wheel) > 0 || l->turn_end_head || has_posted(l);
+    return l->open_sock_count > 0 || uv_is_alive(l) || wheel_count(l->wheel) > 0 ||
+           l->turn_end_head || has_posted(l);
 }
 
 bool loop_turn(struct loop *l, bool may_wait) {
     if (!loop_is_alive(l)) return false;
-    uv_ref((uv_handle_t *)&l->wakeup);   /* libuv does not turn for handles that nobody waits for */
-    uv_run(&l->uv, may_wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
-    uv_unref((uv_handle_t *)&l->wakeup);
+    turn(l, may_wait);
     return loop_is_alive(l);
 }
 
 void loop_stop(struct loop *l) {
     atomic_store(&l->stop, true);
-    uv_async_send(&l->wakeup);
+    loop_wake(l);
 }
 
 /* ---- what hangs on it ---- */
@@ -317,14 +348,13 @@ void loop_post(struct loop *l, struct loop_task *task) {
     *l->posted_tail = task;
     l->posted_tail = &task->next;
     uv_mutex_unlock(&l->posted_lock);
-    if (was_empty) uv_async_send(&l->wakeup);
+    if (was_empty) loop_wake(l);
 }
 
 void loop_at_turn_end(struct loop *l, struct loop_task *task) {
     task->next = NULL;
     *l->turn_end_tail = task;
     l->turn_end_tail = &task->next;
-    if (!l->in_turn) uv_idle_start(&l->no_sleep, on_no_sleep);
 }
 
 static void on_signal(uv_signal_t *handle, int signo) {

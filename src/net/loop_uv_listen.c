@@ -43,8 +43,8 @@ static void on_connections(uv_poll_t *poll, int status, int events);
 
 static void listener_poll(struct listener *ln) {
     bool is_on = !ln->is_paused && !timer_is_active(&ln->shortage);
-    int rc =
-        is_on ? uv_poll_start(&ln->poll, UV_READABLE, on_connections) : uv_poll_stop(&ln->poll);
+    int rc = is_on ? uv_poll_start(&ln->poll, UV_READABLE, on_connections)
+                   : uv_poll_stop(&ln->poll);
     assert(rc == 0);
     (void)rc;
 }
@@ -65,8 +65,7 @@ static int accept_one(struct listener *ln, struct addr *from) {
     return accept4(ln->fd, &from->u.sa, &from->len, SOCK_NONBLOCK | SOCK_CLOEXEC);
 }
 
-/* A connection that nobody can take is better closed than left waiting: its client tries elsewhere.
- * */
+/* A connection that nobody can take is better closed than left waiting: its client can go on. */
 static bool refuse_one(struct listener *ln) {
     struct addr from;
     if (ln->spare_fd < 0) return false;
@@ -148,8 +147,7 @@ static int tcp_listen(const struct addr *at, bool reuse_port, int backlog, struc
     return fd;
 }
 
-/* With SO_REUSEPORT the kernel would let two processes of one user share an address. Without it, it
- * tells. */
+/* With SO_REUSEPORT two processes of one user could share an address; without it the kernel says. */
 static int probe(const struct addr *at, const struct listen_options *o, struct err *e) {
     if (!o->shared || !o->first || addr_port(at) == 0) return 0;
     int fd = tcp_listen(at, false, 1, e);
@@ -158,8 +156,7 @@ static int probe(const struct addr *at, const struct listen_options *o, struct e
     return 0;
 }
 
-/* Removes a socket file that nobody serves; refuses one that somebody does, and what is no socket.
- * */
+/* Removes a socket file that nobody serves; refuses one that is served, and what is no socket. */
 static int unix_make_room(const struct addr *at, struct err *e) {
     struct stat st;
     if (lstat(at->u.un.sun_path, &st) < 0) return errno == ENOENT ? 0 : listen_failed(at, errno, e);

@@ -1,20 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Sockets of the real loop: one uv_poll each, our own recv and sendmsg.
+/* Sockets of the real loop: each registered with epoll once, edge-triggered, for everything.
  *
- * Changing a uv_poll's mask costs two epoll_ctl calls, so it is avoided:
- * - What sock_watch asks for inside the socket's callback takes effect once, after it.
- * - Reads that are no longer wanted stay armed until an event comes that nobody wants: most are
- *   switched on again before. Writes are disarmed at once, as a socket is nearly always writable.
- * Level-triggered RDHUP would spin, so it is unwatched once reported. On an error libuv stops the
- * poll by itself; it is started again only while something is wanted. */
+ * An edge says that something changed; `ready` remembers what, until a read or a write shows that it is used up. A socket that has
+ * something ready that is wanted is queued as due, and called once a turn: to its owner it is level-triggered. A short read means that nothing more is there, and saves asking once more (epoll(7)), unless the
+ * other side's end has shown: then only the end itself says so. */
 #include "loop_uv-private.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <linux/sockios.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -23,16 +23,17 @@
 #define KEEP_FREE_SOCKS 4096
 
 struct sock {
-    uv_poll_t poll;
     struct loop *loop;
     sock_event_fn *fn;
     void *self;
-    struct sock *next_free;
+    struct sock *next;     /* due, closed or free */
     int fd;
     uint8_t wanted;        /* SOCK_READABLE, SOCK_WRITABLE */
-    uint8_t armed;         /* the same, and SOCK_HUP, as uv_poll has it */
+    uint8_t ready;         /* the same: seen and not used up */
+    bool has_hup;          /* the other side's end, or a failure, has shown */
     bool has_reported_hup;
-    bool is_dispatching;   /* sock_watch waits for the end of the callback */
+    bool is_dispatching;
+    bool is_due;           /* in the loop's queue */
     bool is_closed;
 };
 
@@ -45,61 +46,58 @@ void socket_set(int fd, int level, int option, int value) {
     (void)setsockopt(fd, level, option, &value, sizeof value);
 }
 
-/* ---- polling ---- */
+/* ---- events ---- */
 
-static void on_poll(uv_poll_t *poll, int status, int uv_events);
-
-static void sock_arm(struct sock *s, unsigned mask) {
-    if (mask == s->armed) return;
-    s->armed = (uint8_t)mask;
-    int uv_mask = (mask & SOCK_READABLE ? UV_READABLE : 0) |
-                  (mask & SOCK_WRITABLE ? UV_WRITABLE : 0) | (mask & SOCK_HUP ? UV_DISCONNECT : 0);
-    int rc = uv_mask ? uv_poll_start(&s->poll, uv_mask, on_poll) : uv_poll_stop(&s->poll);
-    assert(rc == 0);
-    (void)rc;
+static unsigned events_due(const struct sock *s) {
+    return (s->ready & s->wanted) | (s->has_hup && !s->has_reported_hup ? SOCK_HUP : 0u);
 }
 
-static unsigned full_mask(const struct sock *s) {
-    return s->wanted | (s->has_reported_hup ? 0u : SOCK_HUP);
+static void queue_if_due(struct sock *s) {
+    if (s->is_due || s->is_dispatching || events_due(s) == 0) return;
+    struct loop *l = s->loop;
+    s->is_due = true;
+    s->next = NULL;
+    *l->due_tail = s;
+    l->due_tail = &s->next;
 }
 
-static void sock_update(struct sock *s) {
-    sock_arm(s, full_mask(s) | (s->armed & SOCK_READABLE));
-}
-
-static unsigned events_from_uv(struct sock *s, int status, int uv_events) {
-    if (status < 0) {   /* EPOLLERR: libuv has stopped the poll */
-        s->armed = 0;
-        return s->wanted | SOCK_HUP;
-    }
-    unsigned events = (uv_events & UV_READABLE ? SOCK_READABLE : 0u) |
-                      (uv_events & UV_WRITABLE ? SOCK_WRITABLE : 0u) |
-                      (uv_events & UV_DISCONNECT ? SOCK_HUP : 0u);
-    return events ? events : SOCK_HUP;
-}
-
-static void on_poll(uv_poll_t *poll, int status, int uv_events) {
-    struct sock *s = poll->data;
-    loop_enter(s->loop);
-    unsigned events = events_from_uv(s, status, uv_events);
-    bool is_unwanted = (events & ~(unsigned)s->wanted & (SOCK_READABLE | SOCK_WRITABLE)) != 0;
-    events &= full_mask(s);
+static void sock_run(struct sock *s) {
+    unsigned events = events_due(s);
+    if (s->is_closed || events == 0) return;
     if (events & SOCK_HUP) s->has_reported_hup = true;
-    if (events) {
-        s->is_dispatching = true;
-        s->fn(s->self, events);
-        /* the memory lives until libuv's close callback, later in this turn */
-        if (s->is_closed) return;
-        s->is_dispatching = false;
+    s->is_dispatching = true;
+    s->fn(s->self, events);
+    s->is_dispatching = false;
+    if (!s->is_closed) queue_if_due(s);
+}
+
+void sock_note(struct sock *s, uint32_t epoll_events) {
+    if (epoll_events & (EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR)) s->ready |= SOCK_READABLE;
+    if (epoll_events & (EPOLLOUT | EPOLLHUP | EPOLLERR)) s->ready |= SOCK_WRITABLE;
+    if (epoll_events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) s->has_hup = true;
+    queue_if_due(s);
+}
+
+void socks_run_due(struct loop *l) {
+    struct sock *s = l->due_head;
+    l->due_head = NULL;
+    l->due_tail = &l->due_head;
+    while (s) {
+        struct sock *next = s->next;
+        s->is_due = false;
+        if (s->is_closed) {
+            s->next = l->closed_socks;   /* sock_close left it here */
+            l->closed_socks = s;
+        } else {
+            sock_run(s);
+        }
+        s = next;
     }
-    if (status < 0) sock_arm(s, s->wanted);
-    else if (is_unwanted) sock_arm(s, full_mask(s));
-    else sock_update(s);
 }
 
 void sock_watch(struct sock *s, unsigned events) {
     s->wanted = (uint8_t)(events & (SOCK_READABLE | SOCK_WRITABLE));
-    if (!s->is_dispatching) sock_update(s);
+    queue_if_due(s);
 }
 
 /* ---- life ---- */
@@ -107,48 +105,53 @@ void sock_watch(struct sock *s, unsigned events) {
 static struct sock *sock_new(struct loop *l, int fd, sock_event_fn *fn, void *self) {
     struct sock *s = l->free_socks;
     if (s) {
-        l->free_socks = s->next_free;
+        l->free_socks = s->next;
         l->free_sock_count--;
     } else {
         s = mem_alloc(sizeof *s);
     }
     *s = (struct sock){.loop = l, .fn = fn, .self = self, .fd = fd};
-    int rc = uv_poll_init(&l->uv, &s->poll, fd);
-    assert(rc == 0);   /* a socket of ours, polled once */
-    (void)rc;
-    s->poll.data = s;
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.ptr = s};
+    int rc = epoll_ctl(l->poll_fd, EPOLL_CTL_ADD, fd, &ev);
+    if (rc < 0) abort();   /* no memory for it, or not a socket of ours */
+    l->open_sock_count++;
     return s;
 }
 
 void loop_free_socks(struct loop *l) {
     while (l->free_socks) {
         struct sock *s = l->free_socks;
-        l->free_socks = s->next_free;
+        l->free_socks = s->next;
         mem_free(s);
     }
 }
 
-static void on_sock_closed(uv_handle_t *handle) {
-    struct sock *s = handle->data;
-    struct loop *l = s->loop;
-    if (l->free_sock_count >= KEEP_FREE_SOCKS) {
-        mem_free(s);
-        return;
+void socks_release_closed(struct loop *l) {
+    while (l->closed_socks) {
+        struct sock *s = l->closed_socks;
+        l->closed_socks = s->next;
+        if (l->free_sock_count >= KEEP_FREE_SOCKS) {
+            mem_free(s);
+            continue;
+        }
+        s->next = l->free_socks;
+        l->free_socks = s;
+        l->free_sock_count++;
     }
-    s->next_free = l->free_socks;
-    l->free_socks = s;
-    l->free_sock_count++;
 }
 
-/* uv_close takes the descriptor out of epoll before it returns, so that it may be closed, and the
- * other side knows, at once. */
+/* close(2) takes the descriptor out of epoll, and the other side knows at once. The memory stays until the turn's events are all
+ * looked at, since they may name it; a socket that is queued as due is released from there. */
 void sock_close(struct sock **s) {
     if (!*s) return;
     struct sock *dying = *s;
     *s = NULL;
     dying->is_closed = true;
-    uv_close((uv_handle_t *)&dying->poll, on_sock_closed);
+    dying->loop->open_sock_count--;
     close(dying->fd);
+    if (dying->is_due) return;
+    dying->next = dying->loop->closed_socks;
+    dying->loop->closed_socks = dying;
 }
 
 void sock_close_reset(struct sock **s) {
@@ -161,16 +164,14 @@ void sock_close_reset(struct sock **s) {
 struct sock *sock_adopt(struct loop *l, int fd, sock_event_fn *fn, void *self) {
     socket_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
     socket_set(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, NOTSENT_LOWAT_BYTES);
-    struct sock *s = sock_new(l, fd, fn, self);
-    sock_arm(s, SOCK_HUP | SOCK_READABLE);   /* reads will be wanted in a moment */
-    return s;
+    return sock_new(l, fd, fn, self);
 }
 
 void sock_set_callback(struct sock *s, sock_event_fn *fn, void *self) {
     s->fn = fn;
     s->self = self;
     s->has_reported_hup = false;
-    if (!s->is_dispatching) sock_update(s);
+    queue_if_due(s);
 }
 
 static int connect_failed(const struct addr *to, int os_errno, struct err *e) {
@@ -215,6 +216,8 @@ ssize_t sock_read(struct sock *s, void *into, size_t max, struct err *e) {
         n = recv(s->fd, into, max, 0);
     } while (n < 0 && errno == EINTR);
     stat_add(&s->loop->stats.recv_calls, 1);
+    if (n > 0 && ((size_t)n == max || s->has_hup)) s->ready |= SOCK_READABLE;
+    else if (n != 0) s->ready &= (uint8_t)~SOCK_READABLE;
     if (n > 0) {
         stat_add(&s->loop->stats.recv_bytes, (uint64_t)n);
         return n;
@@ -224,15 +227,37 @@ ssize_t sock_read(struct sock *s, void *into, size_t max, struct err *e) {
     return io_failed(e, errno, "read");
 }
 
-ssize_t sock_writev(struct sock *s, const struct iovec *iov, int n_iov, struct err *e) {
+/* Below this, a copy and send cost less than sendmsg and its vector. */
+#define GATHER_BYTES 2048
+
+static ssize_t send_gathered(int fd, const struct iovec *iov, int n_iov) {
+    char all[GATHER_BYTES];
+    size_t len = 0;
+    for (int i = 0; i < n_iov; i++) {
+        memcpy(all + len, iov[i].iov_base, iov[i].iov_len);
+        len += iov[i].iov_len;
+    }
+    return send(fd, all, len, MSG_NOSIGNAL);
+}
+
+static ssize_t send_vector(int fd, const struct iovec *iov, int n_iov, size_t len) {
+    if (n_iov == 1) return send(fd, iov[0].iov_base, len, MSG_NOSIGNAL);
+    if (len > 0 && len <= GATHER_BYTES) return send_gathered(fd, iov, n_iov);
     /* sendmsg does not write there */
-    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov,
-                         .msg_iovlen = (size_t)(n_iov < IOV_MAX ? n_iov : IOV_MAX)};
+    struct msghdr msg = {.msg_iov = (struct iovec *)(uintptr_t)iov, .msg_iovlen = (size_t)n_iov};
+    return sendmsg(fd, &msg, MSG_NOSIGNAL);
+}
+
+ssize_t sock_writev(struct sock *s, const struct iovec *iov, int n_iov, struct err *e) {
+    if (n_iov > IOV_MAX) n_iov = IOV_MAX;
+    size_t len = 0;
+    for (int i = 0; i < n_iov; i++) len += iov[i].iov_len;
     ssize_t n;
     do {
-        n = sendmsg(s->fd, &msg, MSG_NOSIGNAL);
+        n = send_vector(s->fd, iov, n_iov, len);
     } while (n < 0 && errno == EINTR);
     stat_add(&s->loop->stats.send_calls, 1);
+    if (n < 0 || (size_t)n < len) s->ready &= (uint8_t)~SOCK_WRITABLE;
     if (n >= 0) {
         stat_add(&s->loop->stats.send_bytes, (uint64_t)n);
         return n;

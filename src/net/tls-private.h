@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The TLS side of a conn: an SSL whose bytes go through a sock. conn.c and dial.c use it, nobody
- * else. */
+/* The TLS side of a conn: an SSL whose bytes go through a sock. For conn.c and tls.c alone. */
 #ifndef PENSTOCK_NET_TLS_PRIVATE_H
 #define PENSTOCK_NET_TLS_PRIVATE_H
 

@@ -6,7 +6,7 @@
 #include <openssl/ssl.h>
 
 #include "base/mem.h"
-#include "tls-private.h"
+#include "net/tls-private.h"
 
 /* As ALPN spells it: length, name. */
 static const unsigned char alpn_http_1_1[] = {8, 'h', 't', 't', 'p', '/', '1', '.', '1'};

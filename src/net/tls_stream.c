@@ -2,7 +2,7 @@
 /* One TLS connection over a sock. OpenSSL reads and writes through a BIO of ours, so that both
  * loops serve it and every byte is counted; the BIO also notes how the socket failed, which
  * SSL_get_error would blur. */
-#include "tls-private.h"
+#include "net/tls-private.h"
 
 #include <arpa/inet.h>
 #include <limits.h>
@@ -185,10 +185,9 @@ void tls_stream_free(struct tls_stream **t) {
     struct tls_stream *dying = *t;
     if (!dying) return;
     *t = NULL;
-    /* Without this OpenSSL takes the session of a connection that was cut for unfit to be resumed.
-     * */
-    if (dying->state == TLS_OPEN)
+    if (dying->state == TLS_OPEN) {   /* else OpenSSL takes the session for unfit to be resumed */
         SSL_set_shutdown(dying->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+    }
     SSL_set_app_data(dying->ssl, NULL);
     SSL_free(dying->ssl);
     tls_session_slot_free(&dying->slot);

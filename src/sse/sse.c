@@ -1,23 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The event-stream parser. Two steps a frame: find its end (each byte is looked at once, 16 or 32 at a
- * time), then read its fields. The usual event, one data line whole in the fed bytes, is not copied.
+/* The event-stream parser. Two steps a frame: find its end (each byte is looked at once, 16 or 32
+ * at a time), then read its fields. The usual event, one data line whole in the fed bytes, is not
+ * copied.
  *
  *   IN_STREAM --event above cut_through at the end of a read--> IN_PIECE --empty line--> IN_STREAM
  *       any --finish--> FINISHED        any --limit, sink said no--> FAILED (sticky)
  *
- * What real clients tolerate, and so what sse_frame_verdict lets pass: data that is blank or missing,
- * `id:`, `retry:`, lone CRs, a BOM, ill-formed UTF-8 and an event without its empty line each break or
- * confuse at least one SDK in wide use; comments, empty lines, several data lines, an event name and
- * unknown fields do not. */
+ * What real clients tolerate, and so what sse_frame_verdict lets pass: data that is blank or
+ * missing, `id:`, `retry:`, lone CRs, a BOM, ill-formed UTF-8 and an event without its empty line
+ * each break or confuse at least one SDK in wide use; comments, empty lines, several data lines, an
+ * event name and unknown fields do not. */
 #include "sse/sse.h"
 
 #if defined(__SSE2__)
-#include <immintrin.h>
+#include <emmintrin.h>
 #endif
 
 #define DEFAULT_MAX_EVENT_BYTES ((size_t)16 << 20)
 #define CEILING_EVENT_BYTES ((size_t)1 << 30) /* offsets in a frame are 32 bits */
-#define KEEP_BYTES ((size_t)4096)             /* storage above this is given back after each frame */
+#define KEEP_BYTES ((size_t)4096) /* storage above this is given back after each frame */
 #define LINE_MEMO (sizeof((struct sse_parser *)0)->line_ends / sizeof(uint32_t))
 #define BOM "\xef\xbb\xbf"
 #define BOM_BYTES 3
@@ -28,23 +29,47 @@ static inline bool is_eol(char c) {
     return c == '\n' || c == '\r';
 }
 
-/* Index of the first CR or LF, or len. Sets *non_ascii when a byte before it has its high bit set. */
+#if defined(__SSE2__)
+static inline __m128i load(const char *p) {
+    return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+static inline __m128i eol_bytes_of(__m128i v) {
+    return _mm_or_si128(_mm_cmpeq_epi8(v, _mm_set1_epi8('\n')),
+                        _mm_cmpeq_epi8(v, _mm_set1_epi8('\r')));
+}
+
+/* How many bytes, in steps of 64, hold no line end. *high gets a bit when one of them is not ASCII.
+ */
+static inline size_t skip_blocks(const char *s, size_t len, unsigned *high) {
+    size_t i = 0;
+    for (; len - i >= 64; i += 64) {
+        __m128i a = load(s + i), b = load(s + i + 16), c = load(s + i + 32), d = load(s + i + 48);
+        __m128i hit = _mm_or_si128(_mm_or_si128(eol_bytes_of(a), eol_bytes_of(b)),
+                                   _mm_or_si128(eol_bytes_of(c), eol_bytes_of(d)));
+        if (_mm_movemask_epi8(hit)) break;
+        *high |= (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(a, b), _mm_or_si128(c, d)));
+    }
+    return i;
+}
+#endif
+
+/* Index of the first CR or LF, or len. Sets *non_ascii when a byte before it has its high bit set.
+ */
 static size_t find_eol(const char *s, size_t len, bool *non_ascii) {
     size_t i = 0;
     unsigned high = 0;
+    if (len > 0 && is_eol(s[0])) return 0;
 #if defined(__SSE2__)
-    const __m128i lf = _mm_set1_epi8('\n'), cr = _mm_set1_epi8('\r');
-    while (len - i >= 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)(s + i));
-        __m128i hit = _mm_or_si128(_mm_cmpeq_epi8(v, lf), _mm_cmpeq_epi8(v, cr));
-        unsigned hits = (unsigned)_mm_movemask_epi8(hit), top = (unsigned)_mm_movemask_epi8(v);
+    for (i = skip_blocks(s, len, &high); len - i >= 16; i += 16) {
+        __m128i v = load(s + i);
+        unsigned hits = (unsigned)_mm_movemask_epi8(eol_bytes_of(v)),
+                 top = (unsigned)_mm_movemask_epi8(v);
         if (hits) {
-            high |= top & (hits - 1) & ~hits;
-            if (high) *non_ascii = true;
+            if (high | (top & (hits - 1) & ~hits)) *non_ascii = true;
             return i + (size_t)__builtin_ctz(hits);
         }
         high |= top;
-        i += 16;
     }
 #endif
     while (i < len && !is_eol(s[i])) high |= (unsigned char)s[i++] & 0x80u;
@@ -128,8 +153,9 @@ static void read_fields(struct sse_parser *p, struct sse_frame *f) {
     size_t at = p->at_start && f->flags & SSE_BOM ? BOM_BYTES : 0;
     for (unsigned i = 0; at < raw.len; i++) {
         bool high = false;
-        size_t end = i < LINE_MEMO && i < p->n_lines ? p->line_ends[i]
-                                                     : at + find_eol(raw.ptr + at, raw.len - at, &high);
+        size_t end = i < LINE_MEMO && i < p->n_lines
+                         ? p->line_ends[i]
+                         : at + find_eol(raw.ptr + at, raw.len - at, &high);
         if (end == at) break;
         add_line(&x, slice_make(raw.ptr + at, end - at));
         at = end + eol_bytes(raw, end);
@@ -189,7 +215,8 @@ static int emit_open(struct sse_parser *p, struct slice raw, uint32_t flags,
 
 /* ---- scanning ---- */
 
-/* One call of feed: `at` is where the scan stands in `in`, `start` where the open frame's new bytes begin. */
+/* One call of feed: `at` is where the scan stands in `in`, `start` where the open frame's new bytes
+ * begin. */
 struct scan {
     struct sse_parser *p;
     const struct sse_sink *sink;
@@ -213,7 +240,8 @@ static int too_big(struct scan *s) {
                            p->options.max_event_bytes));
 }
 
-/* Where the open line's content starts: behind the BOM when it is the first of the stream. `end` is the line's end so far. */
+/* Where the open line's content starts: behind the BOM when it is the first of the stream. `end` is
+ * the line's end so far. */
 static size_t line_content(const struct scan *s, size_t end) {
     const struct sse_parser *p = s->p;
     size_t off = p->line_off;
@@ -270,7 +298,8 @@ static int emit_piece(struct sse_parser *p, struct slice raw, uint32_t flags,
 /* The event in `s` is too large to wait for, and it is one: a comment ends at its line's end. */
 static bool may_cut_through(const struct scan *s, size_t open_bytes) {
     const struct sse_parser *p = s->p;
-    if (p->options.cut_through_bytes == 0 || open_bytes <= p->options.cut_through_bytes) return false;
+    if (p->options.cut_through_bytes == 0 || open_bytes <= p->options.cut_through_bytes)
+        return false;
     if (p->has_field) return true;
     size_t content = line_content(s, open_bytes);
     return (content > 0 || !p->at_start || open_bytes >= BOM_BYTES) && content < open_bytes &&

@@ -104,7 +104,8 @@ enum sse_verdict sse_frame_verdict(const struct sse_frame *f);
 
 /* Writers: canonical form (one LF, one space, one data line a line of data, empty line), name omitted when empty. 0 or -ERR_LIMIT. */
 int sse_write(struct buf *out, struct slice name, struct slice data) MUST_CHECK;
-/* Like sse_write with the frame's own name and data, ill-formed UTF-8 replaced by U+FFFD; "[DONE]" with trailing blanks loses them. */
+/* Like sse_write with the frame's own name and data, ill-formed UTF-8 replaced by U+FFFD; "[DONE]" with blanks around it loses them. To write other
+ * data in its place, give a copy of the frame with that data. */
 int sse_write_repaired(struct buf *out, const struct sse_frame *f) MUST_CHECK;
 #define SSE_HEARTBEAT SLICE(": keep-alive\n\n")
 

@@ -4,7 +4,8 @@
 
 #define REPLACEMENT SLICE("\xef\xbf\xbd") /* U+FFFD */
 
-/* The line up to the first CR, LF or CR LF, and the rest behind it. False when there is no line end. */
+/* The line up to the first CR, LF or CR LF, and the rest behind it. False when there is no line
+ * end. */
 static bool split_line(struct slice text, struct slice *out_line, struct slice *out_rest) {
     for (size_t i = 0; i < text.len; i++) {
         if (text.ptr[i] != '\n' && text.ptr[i] != '\r') continue;
@@ -53,8 +54,8 @@ static bool is_tail(char c) {
     return ((unsigned char)c & 0xc0) == 0x80;
 }
 
-/* Length of the maximal subpart of an ill-formed sequence at s (Unicode 3.9, as decoders of browsers do):
- * that many bytes become one U+FFFD. */
+/* Length of the maximal subpart of an ill-formed sequence at s (Unicode 3.9, as decoders of
+ * browsers do): that many bytes become one U+FFFD. */
 static size_t bad_subpart(struct slice s) {
     unsigned char lead = (unsigned char)s.ptr[0];
     if (lead < 0xc2 || lead > 0xf4 || s.len < 2) return 1;
@@ -80,9 +81,10 @@ static int append_well_formed(struct buf *out, struct slice s) {
 
 static struct slice trim_done(struct slice data) {
     struct slice s = data;
-    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t' || s.ptr[0] == '\n')) s = slice_from(s, 1);
-    while (s.len > 0 && (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t' ||
-                         s.ptr[s.len - 1] == '\n')) {
+    while (s.len > 0 && (s.ptr[0] == ' ' || s.ptr[0] == '\t' || s.ptr[0] == '\n'))
+        s = slice_from(s, 1);
+    while (s.len > 0 &&
+           (s.ptr[s.len - 1] == ' ' || s.ptr[s.len - 1] == '\t' || s.ptr[s.len - 1] == '\n')) {
         s.len--;
     }
     return slice_eq(s, SLICE("[DONE]")) ? s : data;

@@ -227,6 +227,10 @@ class Gateway(Server):
             assert time.monotonic() < deadline, f"{name}{labels} is {value}, not {at_least}"
             time.sleep(0.02)
 
+    def wait_idle_upstream(self, n=1):
+        """A stream's client has its end before its upstream connection is free for the next request."""
+        self.wait_metric("penstock_upstream_connections", n, state="idle")
+
     def stop(self):
         if self.process.poll() is None and not self.is_killed:
             try:

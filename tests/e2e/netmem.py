@@ -47,9 +47,10 @@ def tcp_sockets():
                     yield local, remote, received + forward + queued
 
 
-def kernel_bytes(server_port, upstream_port):
-    """What the kernel holds for a gateway: its clients' sockets and those to its upstream."""
-    return sum(held for local, remote, held in tcp_sockets() if local == server_port or remote == upstream_port)
+def kernel_bytes(*ports):
+    """What the kernel holds for all connections of the programs that listen on these ports, both ends: bytes on
+    their way from one end to the other don't change it."""
+    return sum(held for local, remote, held in tcp_sockets() if local in ports or remote in ports)
 
 
 def resident_bytes(pid):

@@ -159,6 +159,13 @@ class Response(Message):
             self.read_some()
         return self.body
 
+    def read_bytes(self, n):
+        """Reads on until so many bytes of the body are here."""
+        while len(self.body) < n:
+            assert not self.is_complete, f"the body ended after {len(self.body)} of {n} bytes: {self.body[-100:]!r}"
+            self.read_some()
+        return self.body
+
     def json(self):
         return json.loads(self.body)
 
@@ -229,7 +236,7 @@ class Connection:
         lines = [f"{method} {path} HTTP/1.1"]
         if "host" not in names:
             lines.append(f"Host: {self.host}")
-        if body and "content-type" not in names and content_type:
+        if (body or method == "POST") and "content-type" not in names and content_type:
             lines.append(f"Content-Type: {content_type}")
         if (body or method == "POST") and not names & {"content-length", "transfer-encoding"}:
             lines.append(f"Content-Length: {len(body)}")
@@ -259,6 +266,10 @@ class Connection:
     def half_close(self):
         """FIN, while the socket stays open here and is not read."""
         self.sock.shutdown(socket.SHUT_WR)
+
+    def widen(self):
+        """Takes back a small receive buffer: the kernel is slow with tiny windows."""
+        self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
 
     def reset(self):
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -350,7 +361,7 @@ class Upstream:
     def __init__(self, script):
         self.script = script
         self.requests, self.connections, self.failures = [], [], []
-        self.said = queue.Queue()  # what the script wants the test to know
+        self.told = queue.Queue()  # what the test lets the script know
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=1024)
         self.port = self.listener.getsockname()[1]
         self.base_url = f"http://127.0.0.1:{self.port}/v1"
@@ -381,11 +392,9 @@ class Upstream:
         finally:
             connection.sock.close()
 
-    def wait_said(self):
-        return self.said.get(timeout=TIMEOUT_S)
-
     def stop(self):
         self.is_stopping = True
+        self.told.put(None)  # a script that still waits for a word of the test's
         self.listener.shutdown(socket.SHUT_RDWR)
         self.listener.close()
         for connection in self.connections:

@@ -35,6 +35,7 @@ def test_streams_finish_and_the_exit_code_is_0(world, signo):
     assert response.read_all().text() == numbered("life", 8)
     assert response.events()[-1] == "[DONE]"
     assert c.is_closed_by_peer()
+    c.close()
     assert gateway.wait() == 0
     assert '"end":"ok"' in gateway.stderr
 

@@ -78,6 +78,7 @@ def test_a_tls_upstream(world):
     for i in range(5):
         with gateway.connect() as c:
             assert c.chat(chat_body(f"count up{i}x to 50")).read_all().text() == numbered(f"up{i}x", 50)
+        gateway.wait_idle_upstream()
     m = gateway.metrics()
     assert m.sum("penstock_upstream_connects_total") == 1 and m.sum("penstock_upstream_reuses_total") == 4
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of the mock on the simulated loop share: a loop with a mock on it, and askers, each of
- * which makes one HTTP request and keeps what comes, with the time of every SSE frame. */
+/* What the tests of the mock on the simulated loop share: a loop with a mock on it, and askers,
+ * each of which makes one HTTP request and keeps what comes, with the time of every SSE frame. */
 #ifndef PENSTOCK_TESTS_SIM_MOCK_WORLD_H
 #define PENSTOCK_TESTS_SIM_MOCK_WORLD_H
 
@@ -134,7 +134,8 @@ static inline void asker_on_fail(void *self, const struct err *e, bool any_answe
     asker_over(a);
 }
 
-static inline void asker_send(struct asker *a, enum http_method method, const char *target, const char *body) {
+static inline void asker_send(struct asker *a, enum http_method method, const char *target,
+                              const char *body) {
     static const struct http_call_callbacks callbacks = {.on_head = asker_on_head,
                                                          .on_body = asker_on_body,
                                                          .on_end = asker_on_end,
@@ -149,13 +150,18 @@ static inline void asker_send(struct asker *a, enum http_method method, const ch
     snprintf(a->target, sizeof a->target, "%s", target);
     a->body = slice_cstr(a->body_text);
     a->start_ns = sim_now_ns();
-    struct http_call_request rq = {.method = method, .target = slice_cstr(a->target), .headers = &json,
-                                   .n_headers = 1, .body = &a->body, .n_body = a->body.len > 0};
+    struct http_call_request rq = {.method = method,
+                                   .target = slice_cstr(a->target),
+                                   .headers = &json,
+                                   .n_headers = 1,
+                                   .body = &a->body,
+                                   .n_body = a->body.len > 0};
     a->call = http_call_start(pool, &rq, &callbacks, a);
 }
 
 /* extra: further members, like "\"max_tokens\":5,". */
-static inline void asker_chat(struct asker *a, bool stream, const char *model, const char *user, const char *extra) {
+static inline void asker_chat(struct asker *a, bool stream, const char *model, const char *user,
+                              const char *extra) {
     char body[4096];
     snprintf(body, sizeof body,
              "{\"model\":\"%s\",\"stream\":%s,%s\"messages\":[{\"role\":\"user\",\"content\":\"%s\"}]}", model,
@@ -195,7 +201,8 @@ static inline void world_open(const struct sim_options *sim, const struct mock_o
     mock = mock_attach(loop, o, &e);
     assert_non_null(mock);
     assert_int_equal(url_parse(slice_cstr(mock_base_url(mock)), a, &url, &e), 0);
-    const struct http_origin origin = {.scheme_host = url.authority, .host = url.host, .port = url.port};
+    const struct http_origin origin = {
+        .scheme_host = url.authority, .host = url.host, .port = url.port};
     http_pool_options_default(&po);
     pool = http_pool_new(loop, &origin, &po);
     arena_free(a);

@@ -308,11 +308,16 @@ static void test_many_names(void **state) {
     for (int i = 0; i < 600; i++) {   /* more than the cache keeps */
         char host[32];
         snprintf(host, sizeof host, "h%d.test", i);
-        name(host, 0, 1, one);
+        name(host, MS, 1, one);
         dial_to_end(host);
         check_peer("10.0.0.1:80");
         conn_close(&client.c);
     }
+    dial_to_end("h599.test");
+    assert_int_equal(client.timing.dns_ns, 0);
+    conn_close(&client.c);
+    dial_to_end("h0.test");   /* made room for others */
+    check_about(client.timing.dns_ns, MS);
     close_all();
 }
 

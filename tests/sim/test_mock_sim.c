@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The mock on the simulated loop: exact schedules, steps, faults on the wire, waiting for events. */
+/* The mock on the simulated loop: exact schedules, steps, faults on the wire, waiting for
+ * events. */
 #include "mock_world.h"
 
 static const struct sim_options plain_sim = {.seed = 1};
@@ -34,7 +35,8 @@ static void test_schedule_has_no_drift(void **state) {
     int64_t begin_ns = a.stamps[0] - 137 * NS_PER_MS;
     assert_in_range(begin_ns - a.start_ns, 0, NS_PER_MS);
     for (unsigned k = 0; k < a.frames; k++) {
-        int64_t late_ns = a.stamps[k] - (a.stamps[0] / WHEEL_SLOT_NS * WHEEL_SLOT_NS) - k * 7300 * NS_PER_US;
+        int64_t late_ns =
+            a.stamps[k] - (a.stamps[0] / WHEEL_SLOT_NS * WHEEL_SLOT_NS) - k * 7300 * NS_PER_US;
         assert_in_range(late_ns + WHEEL_SLOT_NS, 0, 3 * WHEEL_SLOT_NS);
     }
     assert_string_equal(a.finish, "stop");
@@ -92,7 +94,8 @@ static void test_knobs_of_a_request_come_by_metadata(void **state) {
     assert_int_equal(a.frames, 7);
     assert_string_equal(a.finish, "stop");
     assert_in_range(a.stamps[0] - a.start_ns, NS_PER_S, NS_PER_S + NS_PER_MS);
-    assert_in_range(a.stamps[6] - a.stamps[0], 60 * NS_PER_MS - WHEEL_SLOT_NS, 60 * NS_PER_MS + WHEEL_SLOT_NS);
+    assert_in_range(a.stamps[6] - a.stamps[0], 60 * NS_PER_MS - WHEEL_SLOT_NS,
+                    60 * NS_PER_MS + WHEEL_SLOT_NS);
     asker_dispose(&a);
     world_close();
 }
@@ -155,8 +158,11 @@ static void check_whole_text(const struct asker *a, unsigned n) {
 static void test_any_split_and_a_narrow_pipe(void **state) {
     (void)state;
     for (uint64_t seed = 1; seed <= 8; seed++) {
-        const struct sim_options sim = {.seed = seed, .socket_buffer_bytes = 700, .max_read_bytes = 1 + seed * 13,
-                                        .max_write_bytes = 997, .shuffle_events = true};
+        const struct sim_options sim = {.seed = seed,
+                                        .socket_buffer_bytes = 700,
+                                        .max_read_bytes = 1 + seed * 13,
+                                        .max_write_bytes = 997,
+                                        .shuffle_events = true};
         struct mock_options o;
         struct asker a;
         mock_options_default(&o);
@@ -529,7 +535,7 @@ static void test_endpoints(void **state) {
     check_get("/models", 200, "\"gpt-4o\"");
     check_get("/v1/models/any-name/with-slash", 200, "any-name/with-slash");
     check_get("/health", 200, "ok");
-    check_get("/metrics", 200, "penstock_mock_answers_open 0");
+    check_get("/metrics", 200, "penstock_mock_streams_open 0");
     check_get("/nothing", 404, "unknown_url");
     check_get("/v1/chat/completions", 405, "method_not_supported");
     check_get("/penstock/journal", 200, "\"entries\":[");

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the chat dialect share. Rules: Chat Completions of OpenAI, and what compatible servers make of it.
+/* What the files of the chat dialect share. Rules: Chat Completions of OpenAI, and what compatible
+ * servers make of it.
  *
  * How chat says what the model has no field for:
- *   - AUDIO blocks: u.tool.id of BLOCK_BEGIN is the audio's id; DELTA is its transcript; OPAQUE events with that block carry a
- *     JSON string (base64 data) or a JSON number (expires_at).
+ *   - AUDIO blocks: u.tool.id of BLOCK_BEGIN is the audio's id; DELTA is its transcript; OPAQUE
+ * events with that block carry a JSON string (base64 data) or a JSON number (expires_at).
  *   - REDACTED blocks: one SIGNATURE event with the encrypted data.
  *   - LOGPROBS come before the DELTA of the same frame; block_kind is TEXT or REFUSAL.
- *   - Tool calls stay open until their choice finishes, since fragments of several calls may interleave.
- *   - Parts of a message that stand beside "content": part.name is the member's name ("refusal", "reasoning_content"). */
+ *   - Tool calls stay open until their choice finishes, since fragments of several calls may
+ * interleave.
+ *   - Parts of a message that stand beside "content": part.name is the member's name ("refusal",
+ * "reasoning_content"). */
 #ifndef PENSTOCK_DIALECT_CHAT_PRIVATE_H
 #define PENSTOCK_DIALECT_CHAT_PRIVATE_H
 
@@ -21,7 +24,8 @@
 
 /* ---- parsed JSON (chat_doc.c) ---- */
 
-/* `text` must outlive it. A small text is parsed in the thread's scratch, without malloc; a second one at the same time is not. */
+/* `text` must outlive it. A small text is parsed in the thread's scratch, without malloc; a second
+ * one at the same time is not. */
 struct chat_doc {
     struct slice text;
     yyjson_doc *doc;
@@ -50,7 +54,7 @@ struct chat_choice {
     uint16_t index;
     bool is_finished, any_tool;
     bool is_open, has_signature; /* a block other than a tool call is; the open one has */
-    enum block_kind kind;                /* of the open block */
+    enum block_kind kind;        /* of the open block */
     uint32_t block;
     uint64_t off;
     struct chat_tool *tools;
@@ -59,7 +63,8 @@ struct chat_choice {
 };
 void chat_choice_dispose(struct chat_choice *c);
 
-/* One frame (or body) on its way to events. One event is kept back, so that the last can be marked. */
+/* One frame (or body) on its way to events. One event is kept back, so that the last can be marked.
+ */
 struct chat_feed {
     struct chat_doc doc;
     const struct event_sink *sink;
@@ -73,9 +78,11 @@ struct chat_feed {
 struct event *chat_put(struct chat_feed *x, enum event_kind kind);
 void chat_flush(struct chat_feed *x, uint8_t flags);
 /* A delta, or the message of a whole answer. */
-void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delta, yyjson_val *logprobs);
+void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delta,
+                    yyjson_val *logprobs);
 /* Ends the choice's blocks, then FINISH. */
-void chat_put_finish(struct chat_feed *x, struct chat_choice *c, struct slice wire, yyjson_val *stop_string, uint8_t flags);
+void chat_put_finish(struct chat_feed *x, struct chat_choice *c, struct slice wire,
+                     yyjson_val *stop_string, uint8_t flags);
 
 /* ---- errors (chat_error.c) ---- */
 
@@ -85,33 +92,40 @@ bool chat_is_error(yyjson_val *root);
 struct chat_error_scratch {
     char code[24];
 };
-void chat_error_read(const struct chat_doc *d, unsigned status, struct chat_error_scratch *scratch, struct api_error *out);
+void chat_error_read(const struct chat_doc *d, unsigned status, struct chat_error_scratch *scratch,
+                     struct api_error *out);
 
 /* ---- the vtable's functions ---- */
 
-int chat_peek_request(struct slice body, struct arena *a, struct envelope *out, struct request_fault *fault) MUST_CHECK;
-int chat_decode_request(struct slice body, struct arena *a, struct llm_request *out, struct request_fault *fault) MUST_CHECK;
+int chat_peek_request(struct slice body, struct arena *a, struct envelope *out,
+                      struct request_fault *fault) MUST_CHECK;
+int chat_decode_request(struct slice body, struct arena *a, struct llm_request *out,
+                        struct request_fault *fault) MUST_CHECK;
 int chat_encode_request(const struct llm_request *rq, struct buf *out, struct err *e) MUST_CHECK;
 
 struct decoder *chat_decoder_new(void);
-int chat_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct event_sink *sink, struct err *e) MUST_CHECK;
+int chat_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct event_sink *sink,
+                      struct err *e) MUST_CHECK;
 int chat_decoder_finish(struct decoder *d, const struct event_sink *sink, struct err *e) MUST_CHECK;
 void chat_decoder_free(struct decoder *d);
-enum frame_edit chat_strip_usage(const struct decoder *d, const struct sse_frame *f, struct span *out_cuts, unsigned max_cuts,
-                                 unsigned *out_n);
+enum frame_edit chat_strip_usage(const struct decoder *d, const struct sse_frame *f,
+                                 struct span *out_cuts, unsigned max_cuts, unsigned *out_n);
 
 struct encoder *chat_encoder_new(const struct encoder_options *o);
 int chat_encoder_event(struct encoder *x, const struct event *ev, struct buf *out) MUST_CHECK;
 void chat_encoder_free(struct encoder *x);
 
-int chat_decode_response(struct slice body, const struct event_sink *sink, struct err *e) MUST_CHECK;
-int chat_encode_response(const struct answer *an, const struct encoder_options *o, struct buf *out) MUST_CHECK;
+int chat_decode_response(struct slice body, const struct event_sink *sink,
+                         struct err *e) MUST_CHECK;
+int chat_encode_response(const struct answer *an, const struct encoder_options *o,
+                         struct buf *out) MUST_CHECK;
 
 int chat_encode_error(const struct api_error *er, struct buf *out) MUST_CHECK;
 int chat_encode_error_event(const struct api_error *er, struct buf *out) MUST_CHECK;
 void chat_decode_error(unsigned status, struct slice body, struct arena *a, struct api_error *out);
 
-/* ---- words (chat_words.c). chat_w_usage writes the wire's object when it is in chat's words, else the counters ---- */
+/* ---- words (chat_words.c). chat_w_usage writes the wire's object when it is in chat's words, else
+ * the counters ---- */
 
 /* Foreign reasons included. */
 enum stop_reason chat_stop_reason(struct slice wire);
@@ -140,7 +154,8 @@ static inline void chat_w(struct chat_writer *w, struct slice text) {
 }
 void chat_w_escaped(struct chat_writer *w, struct slice text); /* the body of a JSON string */
 void chat_w_string(struct chat_writer *w, struct slice text);  /* with its quotes */
-/* JSON as it came, its line breaks (which can only stand between tokens) as spaces: a frame has one data line. */
+/* JSON as it came, its line breaks (which can only stand between tokens) as spaces: a frame has one
+ * data line. Ill-formed bytes as '?'. */
 void chat_w_raw(struct chat_writer *w, struct slice json);
 void chat_w_int(struct chat_writer *w, int64_t n);
 void chat_w_usage(struct chat_writer *w, const struct usage *u);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One choice: deltas (or a whole message) to blocks.
  *
- *   text, reasoning, refusal, audio: one such block is open at a time; a delta of another kind ends it and begins the next.
- *   tool calls: keyed by `index`; by id, or the last one, where servers leave it out. They stay open until the choice finishes.
- *   A call begins with the first fragment that has its arguments' key; before that its name may come in pieces. */
+ *   text, reasoning, refusal, audio: one such block is open at a time; a delta of another kind ends
+ * it and begins the next. tool calls: keyed by `index`; by id, or the last one, where servers leave
+ * it out. They stay open until the choice finishes. A call begins with the first fragment that has
+ * its arguments' key; before that its name may come in pieces. */
 #include "dialect/chat/chat-private.h"
 
 #include "base/mem.h"
@@ -41,7 +42,8 @@ struct event *chat_put(struct chat_feed *x, enum event_kind kind) {
     return &x->ev;
 }
 
-static struct event *put_of_block(struct chat_feed *x, enum event_kind kind, const struct chat_choice *c, enum block_kind block_kind,
+static struct event *put_of_block(struct chat_feed *x, enum event_kind kind,
+                                  const struct chat_choice *c, enum block_kind block_kind,
                                   uint32_t block) {
     struct event *ev = chat_put(x, kind);
     ev->choice = c->index;
@@ -50,8 +52,8 @@ static struct event *put_of_block(struct chat_feed *x, enum event_kind kind, con
     return ev;
 }
 
-static void put_text(struct chat_feed *x, const struct chat_choice *c, enum block_kind kind, uint32_t block, uint64_t *off,
-                     struct slice text) {
+static void put_text(struct chat_feed *x, const struct chat_choice *c, enum block_kind kind,
+                     uint32_t block, uint64_t *off, struct slice text) {
     struct event *ev = put_of_block(x, EV_DELTA, c, kind, block);
     ev->flags = EVF_CONTENT;
     ev->text = text;
@@ -88,7 +90,8 @@ static bool has_text(const yyjson_val *v) {
     return v && chat_str(v).len > 0;
 }
 
-static void put_string(struct chat_feed *x, struct chat_choice *c, enum block_kind kind, const yyjson_val *string) {
+static void put_string(struct chat_feed *x, struct chat_choice *c, enum block_kind kind,
+                       const yyjson_val *string) {
     need_block(x, c, kind);
     put_text(x, c, kind, c->block, &c->off, chat_str(string));
     x->ev.val = chat_doc_string_span(&x->doc, string);
@@ -104,7 +107,8 @@ static uint64_t hash(struct slice s) {
     return h ? h : 1;
 }
 
-static void begin_tool(struct chat_feed *x, struct chat_choice *c, struct chat_tool *t, struct slice id, struct slice name) {
+static void begin_tool(struct chat_feed *x, struct chat_choice *c, struct chat_tool *t,
+                       struct slice id, struct slice name) {
     end_block(x, c);
     t->is_begun = true;
     t->name_hash = hash(name);
@@ -132,7 +136,8 @@ static void flush_pending(struct chat_feed *x, struct chat_choice *c) {
     free_pending(c);
 }
 
-static void wait_for_name(struct chat_feed *x, struct chat_choice *c, const struct chat_tool *t, struct slice id, struct slice name) {
+static void wait_for_name(struct chat_feed *x, struct chat_choice *c, const struct chat_tool *t,
+                          struct slice id, struct slice name) {
     struct chat_pending *w = c->pending;
     if (!w) {
         w = c->pending = mem_zalloc(sizeof *w);
@@ -144,7 +149,8 @@ static void wait_for_name(struct chat_feed *x, struct chat_choice *c, const stru
     if (buf_append(&w->name, name)) x->problem = "a tool call's name is too long";
 }
 
-static struct chat_tool *add_tool(struct chat_feed *x, struct chat_choice *c, uint32_t index, enum block_kind kind) {
+static struct chat_tool *add_tool(struct chat_feed *x, struct chat_choice *c, uint32_t index,
+                                  enum block_kind kind) {
     if (c->n_tools == CHAT_MAX_TOOLS) {
         x->problem = "more than 128 tool calls in one choice";
         return NULL;
@@ -181,14 +187,16 @@ static struct chat_tool *with_id(struct chat_choice *c, uint64_t id_hash) {
     return NULL;
 }
 
-/* Some servers give every parallel call the index 0: another id, or another name after arguments, is another call. */
+/* Some servers give every parallel call the index 0: another id, or another name after arguments,
+ * is another call. */
 static bool is_another(const struct chat_tool *t, const struct fragment *g) {
     uint64_t id_hash = hash(g->id), name_hash = hash(g->name);
     if (id_hash && t->id_hash) return id_hash != t->id_hash;
     return t->has_args && name_hash && t->name_hash && name_hash != t->name_hash;
 }
 
-static struct chat_tool *find_tool(struct chat_feed *x, struct chat_choice *c, const struct fragment *g) {
+static struct chat_tool *find_tool(struct chat_feed *x, struct chat_choice *c,
+                                   const struct fragment *g) {
     struct chat_tool *t = NULL;
     uint32_t next_index = 0;
     if (c->n_tools > 0) next_index = c->tools[c->n_tools - 1].wire_index + 1;
@@ -200,10 +208,12 @@ static struct chat_tool *find_tool(struct chat_feed *x, struct chat_choice *c, c
     return t ? t : add_tool(x, c, g->has_index ? g->index : next_index, g->kind);
 }
 
-static void put_args(struct chat_feed *x, struct chat_choice *c, struct chat_tool *t, yyjson_val *args) {
+static void put_args(struct chat_feed *x, struct chat_choice *c, struct chat_tool *t,
+                     yyjson_val *args) {
     struct slice text = chat_str(args);
     bool is_string = yyjson_is_str(args);
-    if (!is_string && yyjson_is_ctn(args)) text = chat_doc_member_raw(&x->doc, args); /* servers that forget the quotes */
+    if (!is_string && yyjson_is_ctn(args))
+        text = chat_doc_member_raw(&x->doc, args); /* servers that forget the quotes */
     if (text.len == 0) return;
     t->has_args = true;
     put_text(x, c, t->kind, t->block, &t->off, text);
@@ -271,13 +281,15 @@ static void put_signature(struct chat_feed *x, struct chat_choice *c, const yyjs
 }
 
 /* One item of reasoning_details. Its text often repeats `reasoning`, which then has been taken. */
-static void put_reasoning_detail(struct chat_feed *x, struct chat_choice *c, yyjson_val *item, bool take_text) {
+static void put_reasoning_detail(struct chat_feed *x, struct chat_choice *c, yyjson_val *item,
+                                 bool take_text) {
     yyjson_val *text = yyjson_obj_get(item, "text"), *signature = yyjson_obj_get(item, "signature");
     yyjson_val *encrypted = yyjson_obj_get(item, "data");
     if (!has_text(text)) text = yyjson_obj_get(item, "summary");
     if (take_text && has_text(text)) put_string(x, c, BLOCK_REASONING, text);
     if (has_text(signature)) {
-        if (x->is_body && c->has_signature) end_block(x, c); /* in a stream one may come in pieces */
+        if (x->is_body && c->has_signature)
+            end_block(x, c); /* in a stream one may come in pieces */
         need_block(x, c, BLOCK_REASONING);
         put_signature(x, c, signature);
     }
@@ -289,11 +301,13 @@ static void put_reasoning_detail(struct chat_feed *x, struct chat_choice *c, yyj
 
 /* ---- content in parts, as some servers send it ---- */
 
-static void put_parts(struct chat_feed *x, struct chat_choice *c, yyjson_val *parts, enum block_kind kind) {
+static void put_parts(struct chat_feed *x, struct chat_choice *c, yyjson_val *parts,
+                      enum block_kind kind) {
     size_t i, n;
     yyjson_val *part;
     yyjson_arr_foreach(parts, i, n, part) {
-        yyjson_val *text = yyjson_obj_get(part, "text"), *thinking = yyjson_obj_get(part, "thinking");
+        yyjson_val *text = yyjson_obj_get(part, "text"),
+                   *thinking = yyjson_obj_get(part, "thinking");
         yyjson_val *refusal = yyjson_obj_get(part, "refusal");
         if (has_text(text)) put_string(x, c, kind, text);
         if (has_text(thinking)) put_string(x, c, BLOCK_REASONING, thinking);
@@ -309,14 +323,16 @@ static void put_parts(struct chat_feed *x, struct chat_choice *c, yyjson_val *pa
 
 /* ---- audio, annotations, logprobs ---- */
 
-static void put_audio_value(struct chat_feed *x, struct chat_choice *c, const yyjson_val *value, uint8_t flags) {
+static void put_audio_value(struct chat_feed *x, struct chat_choice *c, const yyjson_val *value,
+                            uint8_t flags) {
     struct event *ev = put_of_block(x, EV_OPAQUE, c, BLOCK_AUDIO, c->block);
     ev->flags = flags;
     ev->raw_json = chat_doc_member_raw(&x->doc, value);
 }
 
 static void put_audio(struct chat_feed *x, struct chat_choice *c, yyjson_val *audio) {
-    yyjson_val *transcript = yyjson_obj_get(audio, "transcript"), *sound = yyjson_obj_get(audio, "data");
+    yyjson_val *transcript = yyjson_obj_get(audio, "transcript"),
+               *sound = yyjson_obj_get(audio, "data");
     yyjson_val *expires_at = yyjson_obj_get(audio, "expires_at");
     if (!c->is_open || c->kind != BLOCK_AUDIO) {
         begin_block(x, c, BLOCK_AUDIO)->u.tool.id = chat_str(yyjson_obj_get(audio, "id"));
@@ -326,17 +342,20 @@ static void put_audio(struct chat_feed *x, struct chat_choice *c, yyjson_val *au
     if (yyjson_is_num(expires_at)) put_audio_value(x, c, expires_at, 0);
 }
 
-static void put_annotations(struct chat_feed *x, const struct chat_choice *c, yyjson_val *annotations) {
+static void put_annotations(struct chat_feed *x, const struct chat_choice *c,
+                            yyjson_val *annotations) {
     struct json_walk w = json_walk_begin(chat_doc_member_raw(&x->doc, annotations));
     struct slice one;
     while (json_walk_element(&w, &one)) {
         if (!json_text_is(one, '{')) continue;
-        struct event *ev = put_of_block(x, EV_ANNOTATION, c, c->is_open ? c->kind : BLOCK_TEXT, c->is_open ? c->block : 0);
+        struct event *ev = put_of_block(x, EV_ANNOTATION, c, c->is_open ? c->kind : BLOCK_TEXT,
+                                        c->is_open ? c->block : 0);
         ev->raw_json = one;
     }
 }
 
-static void put_logprobs(struct chat_feed *x, const struct chat_choice *c, yyjson_val *tokens, enum block_kind kind) {
+static void put_logprobs(struct chat_feed *x, const struct chat_choice *c, yyjson_val *tokens,
+                         enum block_kind kind) {
     if (!yyjson_is_arr(tokens) || yyjson_arr_size(tokens) == 0) return;
     struct event *ev = chat_put(x, EV_LOGPROBS);
     ev->choice = c->index;
@@ -348,8 +367,8 @@ static void put_logprobs(struct chat_feed *x, const struct chat_choice *c, yyjso
 
 /* The members that mean something; the usual delta has one. */
 struct delta {
-    yyjson_val *content, *refusal, *reasoning_content, *reasoning, *reasoning_details, *tool_calls, *function_call, *audio,
-        *annotations;
+    yyjson_val *content, *refusal, *reasoning_content, *reasoning, *reasoning_details, *tool_calls,
+        *function_call, *audio, *annotations;
 };
 
 static yyjson_val **member_of(struct delta *d, struct slice key) {
@@ -361,21 +380,28 @@ static yyjson_val **member_of(struct delta *d, struct slice key) {
     case 10: return IS("tool_calls") ? &d->tool_calls : NULL;
     case 11: return IS("annotations") ? &d->annotations : NULL;
     case 13: return IS("function_call") ? &d->function_call : NULL;
-    case 17: return IS("reasoning_content") ? &d->reasoning_content : IS("reasoning_details") ? &d->reasoning_details : NULL;
+    case 17:
+        return IS("reasoning_content")   ? &d->reasoning_content
+               : IS("reasoning_details") ? &d->reasoning_details
+                                         : NULL;
     default: return NULL;
     }
 #undef IS
 }
 
 static void put_reasoning(struct chat_feed *x, struct chat_choice *c, const struct delta *d) {
-    yyjson_val *text = has_text(d->reasoning_content) ? d->reasoning_content : d->reasoning; /* several servers send two copies */
+    yyjson_val *text = has_text(d->reasoning_content)
+                           ? d->reasoning_content
+                           : d->reasoning; /* several servers send two copies */
     if (has_text(text)) put_string(x, c, BLOCK_REASONING, text);
     size_t i, n;
     yyjson_val *item;
-    yyjson_arr_foreach(d->reasoning_details, i, n, item) put_reasoning_detail(x, c, item, !has_text(text));
+    yyjson_arr_foreach(d->reasoning_details, i, n, item)
+        put_reasoning_detail(x, c, item, !has_text(text));
 }
 
-void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delta, yyjson_val *logprobs) {
+void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delta,
+                    yyjson_val *logprobs) {
     struct delta d = {0};
     size_t i, n;
     yyjson_val *key, *value;
@@ -399,14 +425,16 @@ void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delt
 
 /* ---- the end of a choice ---- */
 
-static void end_tools_before(struct chat_feed *x, struct chat_choice *c, unsigned *from, uint32_t block) {
+static void end_tools_before(struct chat_feed *x, struct chat_choice *c, unsigned *from,
+                             uint32_t block) {
     for (; *from < c->n_tools && c->tools[*from].block < block; ++*from) {
         const struct chat_tool *t = &c->tools[*from];
         if (t->is_begun) put_of_block(x, EV_BLOCK_END, c, t->kind, t->block)->flags = EVF_SYNTH;
     }
 }
 
-void chat_put_finish(struct chat_feed *x, struct chat_choice *c, struct slice wire, yyjson_val *stop_string, uint8_t flags) {
+void chat_put_finish(struct chat_feed *x, struct chat_choice *c, struct slice wire,
+                     yyjson_val *stop_string, uint8_t flags) {
     unsigned from = 0;
     flush_pending(x, c);
     end_tools_before(x, c, &from, c->is_open ? c->block : UINT32_MAX);
@@ -416,10 +444,12 @@ void chat_put_finish(struct chat_feed *x, struct chat_choice *c, struct slice wi
     struct event *ev = chat_put(x, EV_FINISH);
     ev->choice = c->index;
     ev->flags = flags;
-    ev->u.finish = (struct finish){.reason = chat_stop_reason(wire), .wire = wire, .stop_sequence = chat_str(stop_string)};
+    ev->u.finish = (struct finish){
+        .reason = chat_stop_reason(wire), .wire = wire, .stop_sequence = chat_str(stop_string)};
     /* Several servers say "stop" after tool calls. */
     if (ev->u.finish.reason == STOP_END && c->any_tool) ev->u.finish.reason = STOP_TOOL;
-    else if (ev->u.finish.reason == STOP_END && ev->u.finish.stop_sequence.len > 0) ev->u.finish.reason = STOP_SEQUENCE;
+    else if (ev->u.finish.reason == STOP_END && ev->u.finish.stop_sequence.len > 0)
+        ev->u.finish.reason = STOP_SEQUENCE;
     chat_choice_dispose(c); /* nothing but the fact that it finished is needed any more */
 }
 

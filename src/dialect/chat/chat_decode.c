@@ -3,7 +3,8 @@
  *
  *   OPEN --[DONE]--> DONE      OPEN --error--> FAILED      both are final: what follows is ignored
  *
- * A chunk may carry everything at once; it is taken in this order: START, each choice's deltas and its finish, usage. */
+ * A chunk may carry everything at once; it is taken in this order: START, each choice's deltas and
+ * its finish, usage. */
 #include "dialect/chat/chat-private.h"
 
 #include "base/mem.h"
@@ -54,26 +55,28 @@ static void take_usage_key(struct decoder *d, const struct chat_doc *doc, const 
     if (d->n_usage_keys < MAX_USAGE_KEYS) d->usage_keys[d->n_usage_keys++] = token.off - 1;
 }
 
+/* The member of `k` that a key names; NULL for what means nothing here. */
+static yyjson_val **chunk_member(struct chunk *k, struct slice key) {
+#define IS(name) (memcmp(key.ptr, name, sizeof(name) - 1) == 0)
+    switch (key.len) {
+    case 2: return IS("id") ? &k->id : NULL;
+    case 5:
+        return IS("model") ? &k->model : IS("usage") ? &k->usage : IS("error") ? &k->error : NULL;
+    case 7: return IS("created") ? &k->created : IS("choices") ? &k->choices : NULL;
+    default: return NULL;
+    }
+#undef IS
+}
+
 static void read_chunk(struct decoder *d, const struct chat_doc *doc, struct chunk *out) {
     size_t i, n;
     yyjson_val *key, *value;
     *out = (struct chunk){0};
     yyjson_obj_foreach(doc->doc->root, i, n, key, value) {
-        struct slice k = chat_str(key);
-        if (slice_eq(k, SLICE("id"))) {
-            out->id = value;
-        } else if (slice_eq(k, SLICE("model"))) {
-            out->model = value;
-        } else if (slice_eq(k, SLICE("created"))) {
-            out->created = value;
-        } else if (slice_eq(k, SLICE("choices"))) {
-            out->choices = value;
-        } else if (slice_eq(k, SLICE("usage"))) {
-            out->usage = value;
-            take_usage_key(d, doc, key);
-        } else if (slice_eq(k, SLICE("error"))) {
-            out->error = value;
-        }
+        yyjson_val **member = chunk_member(out, chat_str(key));
+        if (!member) continue;
+        *member = value;
+        if (member == &out->usage) take_usage_key(d, doc, key);
     }
 }
 
@@ -92,44 +95,55 @@ static struct chat_choice *find_choice(struct decoder *d, uint16_t index) {
     return c;
 }
 
-static void put_start(struct chat_feed *x, struct decoder *d, const struct chunk *k, struct slice role) {
+static void put_start(struct chat_feed *x, struct decoder *d, const struct chunk *k,
+                      struct slice role) {
     if (d->is_started) return;
     d->is_started = true;
-    int64_t created = yyjson_is_num(k->created) ? (int64_t)yyjson_get_num(k->created) : -1;
+    double created = yyjson_is_num(k->created) ? yyjson_get_num(k->created) : -1;
     struct event *ev = chat_put(x, EV_START);
     ev->flags = role.len == 0 ? EVF_SYNTH : 0;
-    ev->u.start = (struct event_start){chat_str(k->id), chat_str(k->model), role.len ? role : SLICE("assistant"),
-                                       created > 0 ? created : -1};
+    ev->u.start = (struct event_start){chat_str(k->id), chat_str(k->model),
+                                       role.len ? role : SLICE("assistant"),
+                                       created > 0 && created < 9e15 ? (int64_t)created : -1};
 }
 
-static void put_usage(struct chat_feed *x, struct decoder *d, const struct chunk *k, yyjson_val *usage) {
+static void put_usage(struct chat_feed *x, struct decoder *d, const struct chunk *k,
+                      yyjson_val *usage) {
     if (!yyjson_is_obj(usage)) return;
     put_start(x, d, k, SLICE_NULL);
     chat_read_usage(&x->doc, usage, &chat_put(x, EV_USAGE)->u.usage);
 }
 
-/* One pass over the members: this is the hot part. */
 struct choice_members {
     yyjson_val *index, *delta, *message, *finish_reason, *logprobs, *stop_reason, *usage;
 };
+
+static yyjson_val **choice_member(struct choice_members *m, struct slice key) {
+#define IS(name) (memcmp(key.ptr, name, sizeof(name) - 1) == 0)
+    switch (key.len) {
+    case 5:
+        return IS("index") ? &m->index : IS("delta") ? &m->delta : IS("usage") ? &m->usage : NULL;
+    case 7: return IS("message") ? &m->message : NULL;
+    case 8: return IS("logprobs") ? &m->logprobs : NULL;
+    case 11: return IS("stop_reason") ? &m->stop_reason : NULL;
+    case 13: return IS("finish_reason") ? &m->finish_reason : NULL;
+    default: return NULL;
+    }
+#undef IS
+}
 
 static void read_choice(yyjson_val *choice, struct choice_members *m) {
     size_t i, n;
     yyjson_val *key, *value;
     *m = (struct choice_members){0};
     yyjson_obj_foreach(choice, i, n, key, value) {
-        struct slice k = chat_str(key);
-        if (slice_eq(k, SLICE("index"))) m->index = value;
-        else if (slice_eq(k, SLICE("delta"))) m->delta = value;
-        else if (slice_eq(k, SLICE("finish_reason"))) m->finish_reason = value;
-        else if (slice_eq(k, SLICE("logprobs"))) m->logprobs = value;
-        else if (slice_eq(k, SLICE("message"))) m->message = value;
-        else if (slice_eq(k, SLICE("stop_reason"))) m->stop_reason = value;
-        else if (slice_eq(k, SLICE("usage"))) m->usage = value;
+        yyjson_val **member = choice_member(m, chat_str(key));
+        if (member) *member = value;
     }
 }
 
-static void put_choice(struct chat_feed *x, struct decoder *d, const struct chunk *k, yyjson_val *choice, size_t position) {
+static void put_choice(struct chat_feed *x, struct decoder *d, const struct chunk *k,
+                       yyjson_val *choice, size_t position) {
     struct choice_members m;
     read_choice(choice, &m);
     uint64_t index = yyjson_is_uint(m.index) ? yyjson_get_uint(m.index) : position;
@@ -169,7 +183,8 @@ static void put_error(struct chat_feed *x, struct decoder *d) {
     d->state = DEC_FAILED;
 }
 
-/* `[DONE]` says that the answer is whole; a choice that did not say why it stopped has ended as it looks. */
+/* `[DONE]` says that the answer is whole; a choice that did not say why it stopped has ended as it
+ * looks. */
 static void put_done(struct chat_feed *x, struct decoder *d, uint8_t flags) {
     for (unsigned i = 0; i < d->n_choices; i++) {
         struct chat_choice *c = i == 0 ? &d->first : &d->others[i - 1];
@@ -181,7 +196,8 @@ static void put_done(struct chat_feed *x, struct decoder *d, uint8_t flags) {
 }
 
 static bool is_done_mark(struct slice data) {
-    if (data.len < 6 || (data.ptr[0] != '[' && data.ptr[0] != ' ' && data.ptr[0] != '\t')) return false;
+    if (data.len < 6 || (data.ptr[0] != '[' && data.ptr[0] != ' ' && data.ptr[0] != '\t'))
+        return false;
     return slice_eq(slice_trim(data), SLICE("[DONE]"));
 }
 
@@ -195,7 +211,8 @@ static void put_object(struct chat_feed *x, struct decoder *d) {
     }
 }
 
-static int feed_json(struct chat_feed *x, struct decoder *d, const struct sse_frame *f, struct err *e) {
+static int feed_json(struct chat_feed *x, struct decoder *d, const struct sse_frame *f,
+                     struct err *e) {
     bool is_named_error = slice_eq(f->name, SLICE("error"));
     int rc = chat_doc_parse(&x->doc, f->data, e);
     if (rc && !is_named_error) return rc;
@@ -213,7 +230,8 @@ static int feed_json(struct chat_feed *x, struct decoder *d, const struct sse_fr
     return x->problem ? err_set(e, ERR_PROTOCOL, "%s", x->problem) : 0;
 }
 
-int chat_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct event_sink *sink, struct err *e) {
+int chat_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct event_sink *sink,
+                      struct err *e) {
     d->n_usage_keys = 0;
     d->is_usage_only = false;
     if (!(f->flags & SSE_DATA) || f->data.len == 0 || d->state != DEC_OPEN) return 0;
@@ -232,7 +250,8 @@ int chat_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct
 int chat_decoder_finish(struct decoder *d, const struct event_sink *sink, struct err *e) {
     if (d->state != DEC_OPEN) return 0;
     if (d->n_choices == 0) return err_set(e, ERR_PROTOCOL, "the stream ended before any choice");
-    if (d->n_finished < d->n_choices) return err_set(e, ERR_PROTOCOL, "the stream ended before its finish reason");
+    if (d->n_finished < d->n_choices)
+        return err_set(e, ERR_PROTOCOL, "the stream ended before its finish reason");
     struct chat_feed x = {.sink = sink, .next_block = &d->next_block};
     put_done(&x, d, EVF_SYNTH);
     chat_flush(&x, 0);
@@ -241,7 +260,8 @@ int chat_decoder_finish(struct decoder *d, const struct event_sink *sink, struct
 
 /* ---- usage that the client did not ask for ---- */
 
-/* The member whose key opens at `key`, with one comma. What was cut before ends at `cut_end`: its comma is gone. */
+/* The member whose key opens at `key`, with one comma. What was cut before ends at `cut_end`: its
+ * comma is gone. */
 static struct span member_cut(struct slice text, size_t key, size_t cut_end) {
     size_t value = json_text_skip_space(text, json_text_value_end(text, key));
     value = json_text_skip_space(text, value + 1);
@@ -256,8 +276,8 @@ static struct span member_cut(struct slice text, size_t key, size_t cut_end) {
     return (struct span){(uint32_t)start, (uint32_t)(end - start)};
 }
 
-enum frame_edit chat_strip_usage(const struct decoder *d, const struct sse_frame *f, struct span *out_cuts, unsigned max_cuts,
-                                 unsigned *out_n) {
+enum frame_edit chat_strip_usage(const struct decoder *d, const struct sse_frame *f,
+                                 struct span *out_cuts, unsigned max_cuts, unsigned *out_n) {
     *out_n = 0;
     if (d->n_usage_keys == 0) return FRAME_AS_IS;
     if (d->is_usage_only) return FRAME_DROP;

@@ -6,7 +6,8 @@
 #include "dialect/json_text.h"
 
 #define SCRATCH_BYTES 32768
-/* The parser needs about 3.7 bytes a byte of usual chunks, up to 12 of dense arrays. What does not fit goes to the heap. */
+/* The parser needs about 3.7 bytes a byte of usual chunks, up to 12 of dense arrays. What does not
+ * fit goes to the heap. */
 #define SCRATCH_TEXT_BYTES 8192
 
 static _Thread_local _Alignas(16) char scratch[SCRATCH_BYTES];
@@ -31,14 +32,58 @@ static void heap_free(void *ctx, void *ptr) {
 static const yyjson_alc heap = {heap_alloc, heap_realloc, heap_free, NULL};
 
 static int refuse(struct slice text, const yyjson_read_err *read_err, struct err *e) {
-    return err_set(e, ERR_PROTOCOL, "not JSON: %s at byte %zu of %zu", read_err->msg ? read_err->msg : "no text", read_err->pos,
-                   text.len);
+    return err_set(e, ERR_PROTOCOL, "not JSON: %s at byte %zu of %zu",
+                   read_err->msg ? read_err->msg : "no text", read_err->pos, text.len);
 }
 
 static yyjson_doc *parse(struct slice text, const yyjson_alc *alc, yyjson_read_err *out_err) {
     /* Without YYJSON_READ_INSITU the parser reads a copy and does not write to the text. */
-    return yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_NOFLAG, alc, out_err);
+    return yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_NOFLAG, alc,
+                            out_err);
 }
+
+/* ---- strings that some servers get wrong ---- */
+
+/* At a backslash: a \uD800 … \uDFFF escape. */
+static bool is_surrogate(struct slice s, size_t at, bool *out_is_high) {
+    if (at + 6 > s.len || s.ptr[at] != '\\' || s.ptr[at + 1] != 'u' ||
+        (s.ptr[at + 2] | 0x20) != 'd')
+        return false;
+    char kind = (char)(s.ptr[at + 3] | 0x20);
+    *out_is_high = kind == '8' || kind == '9' || kind == 'a' || kind == 'b';
+    return *out_is_high || (kind >= 'c' && kind <= 'f');
+}
+
+/* Half characters (an emoji cut between two chunks) and ill-formed bytes become others of the same
+ * length, so that places hold. */
+static void mend(char *text, size_t len) {
+    struct slice s = slice_make(text, len);
+    for (size_t bad = 0; (bad += slice_utf8_valid(slice_from(s, bad))) < len; bad++)
+        text[bad] = '?';
+    for (size_t at = 0; at + 1 < len; at++) {
+        bool is_high, low_is_high;
+        if (text[at] != '\\') continue;
+        if (!is_surrogate(s, at, &is_high)) {
+            at++;
+        } else if (is_high && is_surrogate(s, at + 6, &low_is_high) && !low_is_high) {
+            at += 11;
+        } else {
+            memcpy(text + at, "\\ufffd", 6);
+            at += 5;
+        }
+    }
+}
+
+static yyjson_doc *parse_mended(struct slice text) {
+    yyjson_read_err read_err;
+    char *copy = mem_dup_cstr(text);
+    mend(copy, text.len);
+    yyjson_doc *doc = parse(slice_make(copy, text.len), &heap, &read_err);
+    mem_free(copy);
+    return doc;
+}
+
+/* ---- public ---- */
 
 int chat_doc_parse(struct chat_doc *d, struct slice text, struct err *e) {
     yyjson_read_err read_err = {0};
@@ -50,11 +95,15 @@ int chat_doc_parse(struct chat_doc *d, struct slice text, struct err *e) {
         d->doc = parse(text, &pool, &read_err);
         scratch_is_taken = d->doc != NULL;
         if (d->doc) return 0;
-        if (read_err.code != YYJSON_READ_ERROR_MEMORY_ALLOCATION) return refuse(text, &read_err, e);
     }
-    if (!json_depth_ok(text, CHAT_MAX_DEPTH)) return err_set(e, ERR_PROTOCOL, "JSON nested deeper than %d", CHAT_MAX_DEPTH);
+    if (!json_depth_ok(text, CHAT_MAX_DEPTH))
+        return err_set(e, ERR_PROTOCOL, "JSON nested deeper than %d", CHAT_MAX_DEPTH);
     d->on_heap = true;
-    d->doc = parse(text, &heap, &read_err);
+    if (read_err.code == YYJSON_READ_SUCCESS ||
+        read_err.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
+        d->doc = parse(text, &heap, &read_err);
+    }
+    if (!d->doc && read_err.code == YYJSON_READ_ERROR_INVALID_STRING) d->doc = parse_mended(text);
     return d->doc ? 0 : refuse(text, &read_err, e);
 }
 
@@ -71,7 +120,8 @@ static size_t text_off(const struct chat_doc *d, const yyjson_val *string) {
 
 struct span chat_doc_string_span(const struct chat_doc *d, const yyjson_val *string) {
     size_t off = text_off(d, string), len = chat_str(string).len;
-    bool as_is = off + len < d->text.len && d->text.ptr[off + len] == '"' && !memchr(d->text.ptr + off, '\\', len);
+    bool as_is = off + len < d->text.len && d->text.ptr[off + len] == '"' &&
+                 !memchr(d->text.ptr + off, '\\', len);
     if (!as_is) len = json_text_value_end(d->text, off - 1) - 1 - off;
     return (struct span){(uint32_t)off, (uint32_t)len};
 }

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events to chunks, as strict as the strictest client wants them: the role once a choice, tool indexes dense and in order, a call's
- * id, type and name once in its first fragment, `usage` on every chunk or on none, an empty delta on the finish chunk, the usage
- * chunk without choices, `[DONE]` last. One chunk an event, but that token probabilities wait for the next chunk of their choice. */
+/* Events to chunks, as strict as the strictest client wants them: the role once a choice, tool
+ * indexes dense and in order, a call's id, type and name once in its first fragment, `usage` on
+ * every chunk or on none, an empty delta on the finish chunk, the usage chunk without choices,
+ * `[DONE]` last. One chunk an event, but that token probabilities wait for the next chunk of their
+ * choice. */
 #include "dialect/chat/chat-private.h"
 
 #include <stdio.h>
@@ -106,7 +108,8 @@ static void w_logprobs(struct encoder *x, struct chat_writer *w, uint16_t choice
     buf_reset(&x->logprobs);
 }
 
-static void end_chunk(struct encoder *x, struct chat_writer *w, uint16_t choice, struct slice finish_reason) {
+static void end_chunk(struct encoder *x, struct chat_writer *w, uint16_t choice,
+                      struct slice finish_reason) {
     w_logprobs(x, w, choice);
     if (finish_reason.len > 0) {
         chat_w_string(w, finish_reason);
@@ -127,7 +130,8 @@ static struct out_choice *open_choice(struct encoder *x, struct chat_writer *w, 
     chat_w(w, buf_slice(&x->prefix));
     chat_w(w, SLICE("{\"index\":"));
     chat_w_int(w, index);
-    chat_w(w, SLICE(",\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},\"logprobs\":null,\"finish_reason\":null"));
+    chat_w(w, SLICE(",\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},"
+                    "\"logprobs\":null,\"finish_reason\":null"));
     chat_w(w, x->include_usage ? SLICE("}],\"usage\":null}\n\n") : SLICE("}]}\n\n"));
     return c;
 }
@@ -144,7 +148,8 @@ static void begin_tool(struct encoder *x, struct chat_writer *w, const struct ev
         return;
     }
     if (id.len == 0) {
-        int n = snprintf(made, sizeof made, CHAT_TOOL_ID_FORMAT, (unsigned long long)x->created, ev->block);
+        int n = snprintf(made, sizeof made, CHAT_TOOL_ID_FORMAT, (unsigned long long)x->created,
+                         ev->block);
         id = slice_make(made, (size_t)n);
     }
     x->tools = mem_realloc(x->tools, (x->n_tools + 1) * sizeof *x->tools);
@@ -154,7 +159,8 @@ static void begin_tool(struct encoder *x, struct chat_writer *w, const struct ev
     chat_w_int(w, c->next_tool++);
     chat_w_member(w, SLICE("id"), id);
     bool is_custom = ev->block_kind == BLOCK_CUSTOM_TOOL_CALL;
-    chat_w(w, is_custom ? SLICE(",\"type\":\"custom\",\"custom\":{\"name\":") : SLICE(",\"type\":\"function\",\"function\":{\"name\":"));
+    chat_w(w, is_custom ? SLICE(",\"type\":\"custom\",\"custom\":{\"name\":")
+                        : SLICE(",\"type\":\"function\",\"function\":{\"name\":"));
     chat_w_string(w, t->name);
     chat_w(w, is_custom ? SLICE(",\"input\":\"\"}}]") : SLICE(",\"arguments\":\"\"}}]"));
     end_chunk(x, w, ev->choice, SLICE(""));
@@ -165,7 +171,9 @@ static void w_tool_delta(struct encoder *x, struct chat_writer *w, const struct 
         if (x->tools[i - 1].block != ev->block) continue;
         chat_w(w, SLICE("\"tool_calls\":[{\"index\":"));
         chat_w_int(w, x->tools[i - 1].index);
-        chat_w(w, ev->block_kind == BLOCK_CUSTOM_TOOL_CALL ? SLICE(",\"custom\":{\"input\":\"") : SLICE(",\"function\":{\"arguments\":\""));
+        chat_w(w, ev->block_kind == BLOCK_CUSTOM_TOOL_CALL
+                      ? SLICE(",\"custom\":{\"input\":\"")
+                      : SLICE(",\"function\":{\"arguments\":\""));
         chat_w_escaped(w, ev->text);
         chat_w(w, SLICE("\"}}]"));
         return;
@@ -237,8 +245,9 @@ static void on_delta(struct encoder *x, struct chat_writer *w, const struct even
 static void on_signature(struct encoder *x, struct chat_writer *w, const struct event *ev) {
     open_choice(x, w, ev->choice);
     begin_chunk(x, w, ev->choice);
-    chat_w(w, ev->block_kind == BLOCK_REDACTED ? SLICE("\"reasoning_details\":[{\"type\":\"reasoning.encrypted\",\"data\":")
-                                               : SLICE("\"reasoning_details\":[{\"type\":\"reasoning.text\",\"signature\":"));
+    chat_w(w, ev->block_kind == BLOCK_REDACTED
+                  ? SLICE("\"reasoning_details\":[{\"type\":\"reasoning.encrypted\",\"data\":")
+                  : SLICE("\"reasoning_details\":[{\"type\":\"reasoning.text\",\"signature\":"));
     chat_w_string(w, ev->text);
     chat_w(w, SLICE("}]"));
     end_chunk(x, w, ev->choice, SLICE(""));
@@ -275,7 +284,8 @@ static void on_opaque(struct encoder *x, struct chat_writer *w, const struct eve
     if (ev->block_kind != BLOCK_AUDIO || ev->raw_json.len == 0) return; /* not in chat's words */
     open_choice(x, w, ev->choice);
     begin_chunk(x, w, ev->choice);
-    chat_w(w, ev->raw_json.ptr[0] == '"' ? SLICE("\"audio\":{\"data\":") : SLICE("\"audio\":{\"expires_at\":"));
+    chat_w(w, ev->raw_json.ptr[0] == '"' ? SLICE("\"audio\":{\"data\":")
+                                         : SLICE("\"audio\":{\"expires_at\":"));
     chat_w_raw(w, ev->raw_json);
     chat_w(w, SLICE("}"));
     end_chunk(x, w, ev->choice, SLICE(""));
@@ -288,8 +298,10 @@ static void on_error(struct encoder *x, struct chat_writer *w, const struct api_
 
 static void on_finish(struct encoder *x, struct chat_writer *w, const struct event *ev) {
     if (ev->u.finish.reason == STOP_ERROR) {
-        struct api_error er = {.status = 502, .message = SLICE("the upstream ended the answer with an error"),
-                               .type = SLICE("server_error"), .code = SLICE("upstream_error")};
+        struct api_error er = {.status = 502,
+                               .message = SLICE("the upstream ended the answer with an error"),
+                               .type = SLICE("server_error"),
+                               .code = SLICE("upstream_error")};
         on_error(x, w, &er);
         return;
     }
@@ -303,7 +315,8 @@ static void on_usage(struct encoder *x, const struct event *ev) {
     x->usage = ev->u.usage;
     x->has_usage = true;
     buf_reset(&x->usage_wire);
-    if (buf_append(&x->usage_wire, ev->u.usage.wire)) buf_reset(&x->usage_wire); /* absurdly large: the counters will do */
+    if (buf_append(&x->usage_wire, ev->u.usage.wire))
+        buf_reset(&x->usage_wire); /* absurdly large: the counters will do */
     x->usage.wire = SLICE_NULL;
 }
 
@@ -342,7 +355,8 @@ static void write_event(struct encoder *x, struct chat_writer *w, const struct e
 int chat_encoder_event(struct encoder *x, const struct event *ev, struct buf *out) {
     if (x->is_over) return 0;
     struct chat_writer w = chat_begin(out);
-    if (x->prefix.len == 0 && ev->kind != EV_PING) w.rc = make_prefix(x, ev->kind == EV_START ? &ev->u.start : NULL);
+    if (x->prefix.len == 0 && ev->kind != EV_PING)
+        w.rc = make_prefix(x, ev->kind == EV_START ? &ev->u.start : NULL);
     if (w.rc == 0) write_event(x, &w, ev);
     return chat_end(&w);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Errors: every form that chat upstreams are known to send, in; one canonical form, out.
  *
- *   {"error":{"message","type","param","code"}}           the canonical one; code may be a number, or a status in a string
+ *   {"error":{"message","type","param","code"}}           the canonical one; code may be a number,
+ * or a status in a string
  *   {"error":{"code","message","status"}}, [{"error":…}]  Google
  *   {"error":{"code","message","metadata"}}               OpenRouter, on a chunk with choices, too
  *   {"type":"error","error":{"type","message"}}           Anthropic
@@ -35,19 +36,41 @@ bool chat_is_error(yyjson_val *root) {
     if (!yyjson_is_obj(top)) return false;
     if (is_truthy(yyjson_obj_get(top, "error"))) return true;
     if (yyjson_obj_get(top, "choices")) return false;
-    struct slice object = chat_str(yyjson_obj_get(top, "object")), type = chat_str(yyjson_obj_get(top, "type"));
-    return slice_eq(object, SLICE("error")) || slice_eq(type, SLICE("error")) || is_truthy(yyjson_obj_get(top, "detail"));
+    struct slice object = chat_str(yyjson_obj_get(top, "object")),
+                 type = chat_str(yyjson_obj_get(top, "type"));
+    return slice_eq(object, SLICE("error")) || slice_eq(type, SLICE("error")) ||
+           is_truthy(yyjson_obj_get(top, "detail"));
 }
 
 static const struct {
     const char *part;
     unsigned status;
 } statuses[] = {
-    {"insufficient_quota", 429}, {"rate_limit", 429},   {"RESOURCE_EXHAUSTED", 429}, {"billing", 402},     {"authentication", 401},
-    {"invalid_api_key", 401},    {"UNAUTHENTICATED", 401}, {"permission", 403},      {"PERMISSION", 403},  {"not_found", 404},
-    {"NOT_FOUND", 404},          {"context_length", 400}, {"invalid", 400},          {"bad_request", 400}, {"BadRequest", 400},
-    {"INVALID", 400},            {"content_filter", 400}, {"overload", 503},         {"slow_down", 503},   {"unavailable", 503},
-    {"UNAVAILABLE", 503},        {"timeout", 504},        {"DEADLINE", 504},         {"server_error", 500}, {"api_error", 500},
+    {"insufficient_quota", 429},
+    {"rate_limit", 429},
+    {"RESOURCE_EXHAUSTED", 429},
+    {"billing", 402},
+    {"authentication", 401},
+    {"invalid_api_key", 401},
+    {"UNAUTHENTICATED", 401},
+    {"permission", 403},
+    {"PERMISSION", 403},
+    {"not_found", 404},
+    {"NOT_FOUND", 404},
+    {"context_length", 400},
+    {"invalid", 400},
+    {"bad_request", 400},
+    {"BadRequest", 400},
+    {"INVALID", 400},
+    {"content_filter", 400},
+    {"overload", 503},
+    {"slow_down", 503},
+    {"unavailable", 503},
+    {"UNAVAILABLE", 503},
+    {"timeout", 504},
+    {"DEADLINE", 504},
+    {"server_error", 500},
+    {"api_error", 500},
     {"INTERNAL", 500},
 };
 
@@ -55,7 +78,8 @@ static unsigned status_of_word(struct slice word) {
     uint64_t number;
     if (word.len == 3 && slice_to_u64(word, 599, &number) && number >= 400) return (unsigned)number;
     for (size_t i = 0; word.len > 0 && i < sizeof statuses / sizeof *statuses; i++) {
-        if (memmem(word.ptr, word.len, statuses[i].part, strlen(statuses[i].part))) return statuses[i].status;
+        if (memmem(word.ptr, word.len, statuses[i].part, strlen(statuses[i].part)))
+            return statuses[i].status;
     }
     return 0;
 }
@@ -75,7 +99,8 @@ static struct slice first_string(yyjson_val *object, const char *const *keys) {
     return SLICE_NULL;
 }
 
-static void read_fields(const struct chat_doc *d, yyjson_val *object, struct chat_error_scratch *scratch, struct api_error *out) {
+static void read_fields(const struct chat_doc *d, yyjson_val *object,
+                        struct chat_error_scratch *scratch, struct api_error *out) {
     static const char *const messages[] = {"message", "detail", "msg", "error_description", NULL};
     static const char *const types[] = {"type", "status", NULL};
     out->message = first_string(object, messages);
@@ -84,7 +109,8 @@ static void read_fields(const struct chat_doc *d, yyjson_val *object, struct cha
     struct slice param = chat_str(yyjson_obj_get(object, "param"));
     if (param.len > 0) out->param = param;
     yyjson_val *detail = yyjson_obj_get(object, "detail");
-    if (out->message.len == 0 && yyjson_is_ctn(detail)) out->message = chat_doc_member_raw(d, detail);
+    if (out->message.len == 0 && yyjson_is_ctn(detail))
+        out->message = chat_doc_member_raw(d, detail);
 }
 
 static struct slice cut_text(struct slice s, size_t max) {
@@ -93,9 +119,11 @@ static struct slice cut_text(struct slice s, size_t max) {
     return slice_sub(s, 0, max);
 }
 
-void chat_error_read(const struct chat_doc *d, unsigned status, struct chat_error_scratch *scratch, struct api_error *out) {
+void chat_error_read(const struct chat_doc *d, unsigned status, struct chat_error_scratch *scratch,
+                     struct api_error *out) {
     *out = (struct api_error){.status = status, .raw = d->text};
-    yyjson_val *top = d->doc ? first_object(d->doc->root) : NULL, *error = yyjson_obj_get(top, "error");
+    yyjson_val *top = d->doc ? first_object(d->doc->root) : NULL,
+               *error = yyjson_obj_get(top, "error");
     if (yyjson_is_obj(error)) {
         read_fields(d, error, scratch, out);
         out->raw = chat_doc_member_raw(d, error);
@@ -142,7 +170,8 @@ void chat_decode_error(unsigned status, struct slice body, struct arena *a, stru
         chat_doc_free(&d);
     }
     if (out->message.len == 0) {
-        out->message = slice_cstr(arena_printf(a, "the upstream answered with status %u and no message", status));
+        out->message = slice_cstr(
+            arena_printf(a, "the upstream answered with status %u and no message", status));
     }
 }
 
@@ -178,7 +207,8 @@ static void w_details(struct chat_writer *w, struct slice raw) {
 static void w_error(struct chat_writer *w, const struct api_error *er) {
     chat_w(w, SLICE("{\"error\":{\"message\":"));
     chat_w_string(w, er->message);
-    w_string_or_null(w, SLICE(",\"type\":"), er->type.len > 0 ? er->type : default_type(er->status));
+    w_string_or_null(w, SLICE(",\"type\":"),
+                     er->type.len > 0 ? er->type : default_type(er->status));
     w_string_or_null(w, SLICE(",\"param\":"), er->param);
     w_string_or_null(w, SLICE(",\"code\":"), er->code);
     w_details(w, er->raw);

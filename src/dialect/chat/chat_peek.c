@@ -7,9 +7,18 @@
 #include "base/json_scan.h"
 #include "dialect/json_text.h"
 
-enum known { K_MODEL, K_MESSAGES, K_STREAM, K_STREAM_OPTIONS, K_N, K_MAX_TOKENS, K_MAX_COMPLETION_TOKENS, K_COUNT };
-static const char *const known_names[K_COUNT] = {"model", "messages", "stream", "stream_options", "n", "max_tokens",
-                                                 "max_completion_tokens"};
+enum known {
+    K_MODEL,
+    K_MESSAGES,
+    K_STREAM,
+    K_STREAM_OPTIONS,
+    K_N,
+    K_MAX_TOKENS,
+    K_MAX_COMPLETION_TOKENS,
+    K_COUNT
+};
+static const char *const known_names[K_COUNT] = {
+    "model", "messages", "stream", "stream_options", "n", "max_tokens", "max_completion_tokens"};
 
 struct peek {
     struct slice body;
@@ -19,8 +28,10 @@ struct peek {
     struct slice values[K_COUNT]; /* ptr NULL: absent */
 };
 
-static int refuse(struct request_fault *fault, const char *code, const char *param, const char *format, ...) PRINTF_LIKE(4, 5);
-static int refuse(struct request_fault *fault, const char *code, const char *param, const char *format, ...) {
+static int refuse(struct request_fault *fault, const char *code, const char *param,
+                  const char *format, ...) PRINTF_LIKE(4, 5);
+static int refuse(struct request_fault *fault, const char *code, const char *param,
+                  const char *format, ...) {
     struct err e;
     va_list args;
     fault->code = code;
@@ -34,14 +45,17 @@ static int refuse(struct request_fault *fault, const char *code, const char *par
     return -ERR_USAGE;
 }
 
-static int refuse_type(struct request_fault *fault, const char *param, const char *expected, struct slice got) {
-    return refuse(fault, "invalid_type", param, "Invalid type for '%s': expected %s, but got %s instead.", param, expected,
+static int refuse_type(struct request_fault *fault, const char *param, const char *expected,
+                       struct slice got) {
+    return refuse(fault, "invalid_type", param,
+                  "Invalid type for '%s': expected %s, but got %s instead.", param, expected,
                   json_text_type(got));
 }
 
 /* Keys that we act on are found however they are spelt: an upstream would find them, too. */
 static int known_key(struct peek *p, struct slice key) {
-    if (slice_index(key, '\\') >= 0) key = key.len > 256 ? SLICE_NULL : json_text_unescape(key, p->a);
+    if (slice_index(key, '\\') >= 0)
+        key = key.len > 256 ? SLICE_NULL : json_text_unescape(key, p->a);
     for (int k = 0; k < K_COUNT; k++) {
         if (slice_eq(key, slice_cstr(known_names[k]))) return k;
     }
@@ -54,7 +68,8 @@ static int take_member(void *self, const struct json_member *m) {
     int k = known_key(p, m->key);
     if (k < 0) return 0;
     if (p->values[k].ptr) {
-        return refuse(p->fault, "invalid_value", known_names[k], "Invalid request: the key '%s' is there twice.", known_names[k]);
+        return refuse(p->fault, "invalid_value", known_names[k],
+                      "Invalid request: the key '%s' is there twice.", known_names[k]);
     }
     p->values[k] = m->value;
     return 0;
@@ -66,24 +81,30 @@ static struct span span_in(struct slice body, struct slice part) {
 
 static int read_model(struct peek *p, struct envelope *out) {
     struct slice v = p->values[K_MODEL];
-    if (!v.ptr) return refuse(p->fault, "missing_required_parameter", "model", "Missing required parameter: 'model'.");
+    if (!v.ptr)
+        return refuse(p->fault, "missing_required_parameter", "model",
+                      "Missing required parameter: 'model'.");
     if (!json_text_is(v, '"')) return refuse_type(p->fault, "model", "a string", v);
     out->model = json_text_string(v, p->a);
     out->model_token = span_in(p->body, v);
     if (out->model.len == 0) {
-        return refuse(p->fault, "invalid_value", "model", "Invalid 'model': the name is empty. Name a model that this server lists.");
+        return refuse(p->fault, "invalid_value", "model",
+                      "Invalid 'model': the name is empty. Name a model that this server lists.");
     }
     return 0;
 }
 
 static int read_messages(struct peek *p) {
     struct slice v = p->values[K_MESSAGES], first;
-    if (!v.ptr) return refuse(p->fault, "missing_required_parameter", "messages", "Missing required parameter: 'messages'.");
+    if (!v.ptr)
+        return refuse(p->fault, "missing_required_parameter", "messages",
+                      "Missing required parameter: 'messages'.");
     if (!json_text_is(v, '[')) return refuse_type(p->fault, "messages", "an array of objects", v);
     struct json_walk w = json_walk_begin(v);
     if (!json_walk_element(&w, &first)) {
         return refuse(p->fault, "empty_array", "messages",
-                      "Invalid 'messages': empty array. Expected an array with minimum length 1, but got an empty array instead.");
+                      "Invalid 'messages': empty array. Expected an array with minimum length 1, "
+                      "but got an empty array instead.");
     }
     if (!json_text_is(first, '{')) return refuse_type(p->fault, "messages[0]", "an object", first);
     return 0;
@@ -99,10 +120,12 @@ static int read_include_usage(struct peek *p, struct slice options, struct envel
     struct json_walk w = json_walk_begin(options);
     struct slice key, value;
     while (json_walk_member(&w, &key, &value)) {
-        if (key.len > 256 || !slice_eq(json_text_unescape(key, p->a), SLICE("include_usage"))) continue;
+        if (key.len > 256 || !slice_eq(json_text_unescape(key, p->a), SLICE("include_usage")))
+            continue;
         if (out->include_usage_token.len > 0) {
-            return refuse(p->fault, "invalid_value", "stream_options.include_usage",
-                          "Invalid request: the key 'stream_options.include_usage' is there twice.");
+            return refuse(
+                p->fault, "invalid_value", "stream_options.include_usage",
+                "Invalid request: the key 'stream_options.include_usage' is there twice.");
         }
         out->include_usage_token = span_in(p->body, value);
         int rc = read_bool(p->fault, "stream_options.include_usage", value, &out->include_usage);
@@ -117,7 +140,8 @@ static int read_stream(struct peek *p, struct envelope *out) {
     if (rc || !options.ptr) return rc;
     out->stream_options_token = span_in(p->body, options);
     if (json_text_is_null(options)) return 0;
-    if (!json_text_is(options, '{')) return refuse_type(p->fault, "stream_options", "an object", options);
+    if (!json_text_is(options, '{'))
+        return refuse_type(p->fault, "stream_options", "an object", options);
     if (!out->stream) {
         return refuse(p->fault, NULL, "stream_options",
                       "The 'stream_options' parameter is only allowed when 'stream' is enabled.");
@@ -134,12 +158,15 @@ static int read_int(struct peek *p, enum known k, int64_t max, int64_t *out) {
     if (!json_text_int(v, &n)) return refuse_type(p->fault, name, "an integer", v);
     if (n < 1) {
         return refuse(p->fault, "integer_below_min_value", name,
-                      "Invalid '%s': integer below minimum value. Expected a value >= 1, but got %lld instead.", name, (long long)n);
+                      "Invalid '%s': integer below minimum value. Expected a value >= 1, but got "
+                      "%lld instead.",
+                      name, (long long)n);
     }
     if (n > max) {
         return refuse(p->fault, "integer_above_max_value", name,
-                      "Invalid '%s': integer above maximum value. Expected a value <= %lld, but got %lld instead.", name,
-                      (long long)max, (long long)n);
+                      "Invalid '%s': integer above maximum value. Expected a value <= %lld, but "
+                      "got %lld instead.",
+                      name, (long long)max, (long long)n);
     }
     *out = n;
     return 0;
@@ -147,18 +174,23 @@ static int read_int(struct peek *p, enum known k, int64_t max, int64_t *out) {
 
 static int scan(struct peek *p) {
     struct err e = {.kind = ERR_NONE};
-    if (p->body.len > UINT32_MAX) return refuse(p->fault, NULL, "", "The body of your request is larger than 4 GiB.");
+    if (p->body.len > UINT32_MAX)
+        return refuse(p->fault, NULL, "", "The body of your request is larger than 4 GiB.");
     if (json_text_skip_space(p->body, 0) == p->body.len) {
-        return refuse(p->fault, NULL, "", "We could not parse the JSON body of your request: the body is empty. Send a JSON object.");
+        return refuse(p->fault, NULL, "",
+                      "We could not parse the JSON body of your request: the body is empty. Send a "
+                      "JSON object.");
     }
     int rc = json_scan_object(p->body, CHAT_MAX_DEPTH, take_member, p, &e);
     if (rc == 0 || rc == -ERR_USAGE) return rc;
     struct slice what = slice_cstr(e.text), prefix = SLICE("invalid JSON: ");
     if (slice_starts_with(what, prefix)) what = slice_from(what, prefix.len);
-    return refuse(p->fault, NULL, "", "We could not parse the JSON body of your request: %.*s", SLICE_FMT(what));
+    return refuse(p->fault, NULL, "", "We could not parse the JSON body of your request: %.*s",
+                  SLICE_FMT(what));
 }
 
-int chat_peek_request(struct slice body, struct arena *a, struct envelope *out, struct request_fault *fault) {
+int chat_peek_request(struct slice body, struct arena *a, struct envelope *out,
+                      struct request_fault *fault) {
     struct peek p = {.body = body, .a = a, .fault = fault};
     *out = (struct envelope){.n = 1, .max_tokens = -1};
     *fault = (struct request_fault){.code = NULL};

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The whole request to the model. What has a field of its own there: model, messages, tools or functions, tool_choice, stop, user.
- * Every other member goes through `params` as it came; so do members of these names whose value says nothing (null, []). */
+/* The whole request to the model. What has a field of its own there: model, messages, tools or
+ * functions, tool_choice, stop, user. Every other member goes through `params` as it came; so do
+ * members of these names whose value says nothing (null, []). */
 #include "dialect/chat/chat-private.h"
 
 #include <stdio.h>
@@ -17,7 +18,8 @@ struct reader {
     struct slice messages, tools, tool_choice, functions, function_call, stop, user;
 };
 
-static int refuse(struct reader *r, const char *code, const char *param, const char *format, ...) PRINTF_LIKE(4, 5);
+static int refuse(struct reader *r, const char *code, const char *param, const char *format, ...)
+    PRINTF_LIKE(4, 5);
 static int refuse(struct reader *r, const char *code, const char *param, const char *format, ...) {
     struct err e;
     char text[ERR_TEXT_BYTES];
@@ -32,8 +34,10 @@ static int refuse(struct reader *r, const char *code, const char *param, const c
     return -ERR_USAGE;
 }
 
-static int refuse_type(struct reader *r, const char *param, const char *expected, struct slice got) {
-    return refuse(r, "invalid_type", param, "Invalid type for '%s': expected %s, but got %s instead.", param, expected,
+static int refuse_type(struct reader *r, const char *param, const char *expected,
+                       struct slice got) {
+    return refuse(r, "invalid_type", param,
+                  "Invalid type for '%s': expected %s, but got %s instead.", param, expected,
                   json_text_type(got));
 }
 
@@ -86,7 +90,8 @@ static bool take_text(struct reader *r, struct part *p, struct slice value) {
 }
 
 static bool take_image(struct reader *r, struct part *p, struct slice value) {
-    p->url = json_text_is(value, '"') ? string_of(r, value) : string_of(r, member(r, value, SLICE("url")));
+    p->url = json_text_is(value, '"') ? string_of(r, value)
+                                      : string_of(r, member(r, value, SLICE("url")));
     p->detail = string_of(r, member(r, value, SLICE("detail")));
     return p->url.ptr;
 }
@@ -109,8 +114,9 @@ static const struct part_type {
     enum part_kind kind;
     bool (*take)(struct reader *r, struct part *p, struct slice value);
 } part_types[] = {
-    {"text", PART_TEXT, take_text},          {"image_url", PART_IMAGE, take_image}, {"input_audio", PART_AUDIO, take_audio},
-    {"file", PART_FILE, take_file},          {"refusal", PART_REFUSAL, take_text},
+    {"text", PART_TEXT, take_text},          {"image_url", PART_IMAGE, take_image},
+    {"input_audio", PART_AUDIO, take_audio}, {"file", PART_FILE, take_file},
+    {"refusal", PART_REFUSAL, take_text},
 };
 
 static const struct part_type *find_part_type(struct slice name) {
@@ -138,7 +144,8 @@ static void read_part(struct reader *r, struct slice raw, struct parts *ps) {
     if (known) p->kind = type->kind;
 }
 
-static int read_content(struct reader *r, struct message *m, struct slice raw, struct parts *ps, const char *where) {
+static int read_content(struct reader *r, struct message *m, struct slice raw, struct parts *ps,
+                        const char *where) {
     char param[64];
     struct slice item;
     snprintf(param, sizeof param, "%s.content", where);
@@ -150,7 +157,8 @@ static int read_content(struct reader *r, struct message *m, struct slice raw, s
         add_part(r, ps, PART_TEXT)->text = string_of(r, raw);
         return 0;
     }
-    if (!json_text_is(raw, '[')) return refuse_type(r, param, "one of a string or array of objects", raw);
+    if (!json_text_is(raw, '['))
+        return refuse_type(r, param, "one of a string or array of objects", raw);
     struct json_walk w = json_walk_begin(raw);
     for (unsigned i = 0; json_walk_element(&w, &item); i++) {
         if (!json_text_is(item, '{')) {
@@ -180,7 +188,8 @@ static void read_tool_call(struct reader *r, struct slice raw, struct parts *ps)
         else if (!slice_eq(key, SLICE("type"))) add_field(r, &end, key, value);
     }
     struct slice name = string_of(r, member(r, inner, SLICE("name")));
-    p->text = string_of(r, member(r, inner, kind == PART_CUSTOM_TOOL_CALL ? SLICE("input") : SLICE("arguments")));
+    p->text = string_of(
+        r, member(r, inner, kind == PART_CUSTOM_TOOL_CALL ? SLICE("input") : SLICE("arguments")));
     if (!name.ptr || !p->text.ptr || !p->id.ptr) return;
     p->name = name;
     p->kind = kind;
@@ -199,7 +208,9 @@ static const struct {
 static int read_role(struct reader *r, struct message *m, struct slice raw, const char *where) {
     char param[64];
     snprintf(param, sizeof param, "%s.role", where);
-    if (!raw.ptr) return refuse(r, "missing_required_parameter", param, "Missing required parameter: '%s'.", param);
+    if (!raw.ptr)
+        return refuse(r, "missing_required_parameter", param, "Missing required parameter: '%s'.",
+                      param);
     if (!json_text_is(raw, '"')) return refuse_type(r, param, "a string", raw);
     struct slice name = string_of(r, raw);
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++) {
@@ -208,13 +219,16 @@ static int read_role(struct reader *r, struct message *m, struct slice raw, cons
         return 0;
     }
     return refuse(r, "invalid_value", param,
-                  "Invalid value for '%s': '%.*s'. Supported values are: 'system', 'developer', 'user', 'assistant', 'tool' and "
-                  "'function'.", param, (int)(name.len < 32 ? name.len : 32), name.ptr);
+                  "Invalid value for '%s': '%.*s'. Supported values are: 'system', 'developer', "
+                  "'user', 'assistant', 'tool' and "
+                  "'function'.",
+                  param, (int)(name.len < 32 ? name.len : 32), name.ptr);
 }
 
 /* The members of a message that are not carried as they came. */
 struct message_members {
-    struct slice role, content, name, tool_call_id, tool_calls, function_call, refusal, reasoning_content, reasoning;
+    struct slice role, content, name, tool_call_id, tool_calls, function_call, refusal,
+        reasoning_content, reasoning;
 };
 
 static struct slice *message_slot(struct message_members *x, struct slice key, struct slice value) {
@@ -226,14 +240,16 @@ static struct slice *message_slot(struct message_members *x, struct slice key, s
     if (slice_eq(key, SLICE("refusal"))) return is_string ? &x->refusal : NULL;
     if (slice_eq(key, SLICE("reasoning_content"))) return is_string ? &x->reasoning_content : NULL;
     if (slice_eq(key, SLICE("reasoning"))) return is_string ? &x->reasoning : NULL;
-    if (slice_eq(key, SLICE("function_call"))) return json_text_is(value, '{') ? &x->function_call : NULL;
+    if (slice_eq(key, SLICE("function_call")))
+        return json_text_is(value, '{') ? &x->function_call : NULL;
     if (!slice_eq(key, SLICE("tool_calls")) || !json_text_is(value, '[')) return NULL;
     struct json_walk w = json_walk_begin(value);
     struct slice first;
     return json_walk_element(&w, &first) ? &x->tool_calls : NULL;
 }
 
-static void read_reasoning(struct reader *r, struct slice raw, struct slice name, struct parts *ps) {
+static void read_reasoning(struct reader *r, struct slice raw, struct slice name,
+                           struct parts *ps) {
     if (!raw.ptr) return;
     struct part *p = add_part(r, ps, PART_REASONING);
     p->text = string_of(r, raw);
@@ -252,10 +268,13 @@ static void read_calls(struct reader *r, const struct message_members *x, struct
 }
 
 /* The content of a tool's message is its result: at least one part, so that the id has a place. */
-static int read_result(struct reader *r, struct message *m, const struct message_members *x, struct parts *ps, const char *where) {
+static int read_result(struct reader *r, struct message *m, const struct message_members *x,
+                       struct parts *ps, const char *where) {
     char param[64];
     snprintf(param, sizeof param, "%s.tool_call_id", where);
-    if (!x->tool_call_id.ptr) return refuse(r, "missing_required_parameter", param, "Missing required parameter: '%s'.", param);
+    if (!x->tool_call_id.ptr)
+        return refuse(r, "missing_required_parameter", param, "Missing required parameter: '%s'.",
+                      param);
     int rc = read_content(r, m, x->content, ps, where);
     if (rc) return rc;
     if (ps->n == 0) add_part(r, ps, PART_TOOL_RESULT);
@@ -328,8 +347,10 @@ static void read_definition(struct reader *r, struct tool *t, struct slice defin
         key = json_text_unescape(key, r->a);
         bool is_string = json_text_is(value, '"');
         if (slice_eq(key, SLICE("name")) && is_string) t->name = string_of(r, value);
-        else if (slice_eq(key, SLICE("description")) && is_string) t->description = string_of(r, value);
-        else if (slice_eq(key, SLICE("parameters")) && json_text_is(value, '{')) t->parameters = value;
+        else if (slice_eq(key, SLICE("description")) && is_string)
+            t->description = string_of(r, value);
+        else if (slice_eq(key, SLICE("parameters")) && json_text_is(value, '{'))
+            t->parameters = value;
         else if (slice_eq(key, SLICE("strict")) && slice_eq(value, SLICE("true"))) t->strict = 1;
         else if (slice_eq(key, SLICE("strict")) && slice_eq(value, SLICE("false"))) t->strict = 0;
         else add_field(r, &end, key, value);
@@ -346,14 +367,17 @@ static void read_tool(struct reader *r, struct tool *t, struct slice raw) {
     else if (slice_eq(type, SLICE("custom"))) definition = member(r, raw, SLICE("custom"));
     if (!json_text_is(definition, '{')) return;
     read_definition(r, t, definition);
-    if (t->name.ptr) t->kind = slice_eq(type, SLICE("custom")) && !r->rq->tools_are_functions ? TOOL_CUSTOM : TOOL_FUNCTION;
+    if (t->name.ptr)
+        t->kind = slice_eq(type, SLICE("custom")) && !r->rq->tools_are_functions ? TOOL_CUSTOM
+                                                                                 : TOOL_FUNCTION;
 }
 
 static int read_tools(struct reader *r) {
     struct slice list = r->rq->tools_are_functions ? r->functions : r->tools, raw;
     const char *param = r->rq->tools_are_functions ? "functions" : "tools";
     struct tool **end = &r->rq->tools;
-    if (list.ptr && !json_text_is(list, '[')) return refuse_type(r, param, "an array of objects", list);
+    if (list.ptr && !json_text_is(list, '['))
+        return refuse_type(r, param, "an array of objects", list);
     struct json_walk w = json_walk_begin(list);
     while (json_walk_element(&w, &raw)) {
         char where[32];
@@ -377,7 +401,8 @@ static enum tool_choice_kind choice_kind(struct reader *r, struct slice raw) {
     if (slice_eq(type, SLICE("allowed_tools"))) return TOOL_CHOICE_ALLOWED;
     if (type.ptr) inner = member(r, raw, type);
     struct slice name = string_of(r, member(r, inner, SLICE("name")));
-    bool is_function = slice_eq(type, SLICE("function")) || (!type.ptr && r->rq->tools_are_functions);
+    bool is_function = slice_eq(type, SLICE("function")) ||
+                       (!type.ptr && r->rq->tools_are_functions);
     if (!name.ptr || !(is_function || slice_eq(type, SLICE("custom")))) return TOOL_CHOICE_OTHER;
     r->rq->tool_choice_name = name;
     return is_function ? TOOL_CHOICE_NAMED : TOOL_CHOICE_NAMED_CUSTOM;
@@ -405,7 +430,8 @@ static int read_stop(struct reader *r) {
     if (rq->stop_is_string) rq->stop[rq->n_stop++] = string_of(r, r->stop);
     w = json_walk_begin(r->stop);
     while (json_walk_element(&w, &item)) {
-        if (!json_text_is(item, '"')) return refuse_type(r, "stop", "one of a string or array of strings", item);
+        if (!json_text_is(item, '"'))
+            return refuse_type(r, "stop", "one of a string or array of strings", item);
         rq->stop[rq->n_stop++] = string_of(r, item);
     }
     return 0;
@@ -440,7 +466,8 @@ static int read_root(struct reader *r, struct slice body) {
         if (slot && slot->ptr) {
             char name[32];
             snprintf(name, sizeof name, "%.*s", SLICE_FMT(key));
-            return refuse(r, "invalid_value", name, "Invalid request: the key '%s' is there twice.", name);
+            return refuse(r, "invalid_value", name, "Invalid request: the key '%s' is there twice.",
+                          name);
         }
         if (slot) *slot = value;
         else if (!slice_eq(key, SLICE("model"))) add_field(r, &r->params_end, key, value);
@@ -453,10 +480,12 @@ static void settle_functions(struct reader *r) {
     r->rq->tools_are_functions = r->functions.ptr && !r->tools.ptr && !r->tool_choice.ptr;
     if (r->rq->tools_are_functions) return;
     if (r->functions.ptr) add_field(r, &r->params_end, SLICE("functions"), r->functions);
-    if (r->function_call.ptr) add_field(r, &r->params_end, SLICE("function_call"), r->function_call);
+    if (r->function_call.ptr)
+        add_field(r, &r->params_end, SLICE("function_call"), r->function_call);
 }
 
-int chat_decode_request(struct slice body, struct arena *a, struct llm_request *out, struct request_fault *fault) {
+int chat_decode_request(struct slice body, struct arena *a, struct llm_request *out,
+                        struct request_fault *fault) {
     *out = (struct llm_request){.origin = dialect_chat.name};
     struct reader r = {.a = a, .rq = out, .fault = fault, .params_end = &out->params};
     int rc = chat_peek_request(body, a, &out->env, fault);

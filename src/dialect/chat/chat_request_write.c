@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The model's request as a chat body. What came in chat's own words and was not changed since goes out as it came. */
+/* The model's request as a chat body. What came in chat's own words and was not changed since goes
+ * out as it came. */
 #include "dialect/chat/chat-private.h"
 
 #include "dialect/json_text.h"
@@ -154,7 +155,8 @@ static void content(struct writer *x, const struct message *m) {
 /* ---- calls ---- */
 
 static bool is_call(const struct writer *x, const struct part *p) {
-    if (p->kind == PART_OPAQUE) return goes_raw(x, p->raw) && slice_eq(p->name, SLICE("tool_calls"));
+    if (p->kind == PART_OPAQUE)
+        return goes_raw(x, p->raw) && slice_eq(p->name, SLICE("tool_calls"));
     return p->kind == PART_TOOL_CALL || p->kind == PART_CUSTOM_TOOL_CALL;
 }
 
@@ -314,11 +316,14 @@ static void named_choice(struct writer *x, const char *type) {
 }
 
 static void tool_choice(struct writer *x) {
-    static const char *const words[] = {[TOOL_CHOICE_AUTO] = "\"auto\"", [TOOL_CHOICE_NONE] = "\"none\"",
+    static const char *const words[] = {[TOOL_CHOICE_AUTO] = "\"auto\"",
+                                        [TOOL_CHOICE_NONE] = "\"none\"",
                                         [TOOL_CHOICE_REQUIRED] = "\"required\""};
     const struct llm_request *rq = x->rq;
-    bool is_raw = goes_raw(x, rq->tool_choice_raw), is_word = rq->tool_choice >= TOOL_CHOICE_AUTO && rq->tool_choice <= TOOL_CHOICE_REQUIRED;
-    bool is_named = rq->tool_choice == TOOL_CHOICE_NAMED || rq->tool_choice == TOOL_CHOICE_NAMED_CUSTOM;
+    bool is_raw = goes_raw(x, rq->tool_choice_raw),
+         is_word = rq->tool_choice >= TOOL_CHOICE_AUTO && rq->tool_choice <= TOOL_CHOICE_REQUIRED;
+    bool is_named = rq->tool_choice == TOOL_CHOICE_NAMED ||
+                    rq->tool_choice == TOOL_CHOICE_NAMED_CUSTOM;
     if (!is_raw && !is_word && !is_named) return;
     key(x, rq->tools_are_functions ? SLICE("function_call") : SLICE("tool_choice"));
     if (is_raw) chat_w_raw(&x->w, rq->tool_choice_raw);
@@ -345,7 +350,8 @@ static void params(struct writer *x) {
     for (const struct field *f = x->rq->params; f; f = f->next) {
         bool is_stream = slice_eq(f->key, SLICE("stream"));
         key(x, f->key);
-        if (is_stream && slice_eq(f->value, SLICE("true")) != want) text(x, want ? "true" : "false");
+        if (is_stream && slice_eq(f->value, SLICE("true")) != want)
+            text(x, want ? "true" : "false");
         else chat_w_raw(&x->w, f->value);
         has_stream |= is_stream;
     }

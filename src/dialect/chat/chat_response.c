@@ -26,16 +26,18 @@ static bool has_kind(const struct body *b, uint16_t choice, enum block_kind kind
 static void w_texts(struct body *b, uint16_t choice, enum block_kind kind) {
     chat_w(&b->w, SLICE("\""));
     for (unsigned i = 0; i < b->n_blocks; i++) {
-        if (b->blocks[i].choice == choice && b->blocks[i].kind == kind) chat_w_escaped(&b->w, b->blocks[i].text);
+        if (b->blocks[i].choice == choice && b->blocks[i].kind == kind)
+            chat_w_escaped(&b->w, b->blocks[i].text);
     }
     chat_w(&b->w, SLICE("\""));
 }
 
 static void w_content(struct body *b, uint16_t choice) {
-    static const enum block_kind instead[] = {BLOCK_TOOL_CALL, BLOCK_CUSTOM_TOOL_CALL, BLOCK_FUNCTION_CALL, BLOCK_REFUSAL,
-                                              BLOCK_AUDIO};
+    static const enum block_kind instead[] = {BLOCK_TOOL_CALL, BLOCK_CUSTOM_TOOL_CALL,
+                                              BLOCK_FUNCTION_CALL, BLOCK_REFUSAL, BLOCK_AUDIO};
     bool is_null = false;
-    for (size_t i = 0; i < sizeof instead / sizeof *instead; i++) is_null |= has_kind(b, choice, instead[i]);
+    for (size_t i = 0; i < sizeof instead / sizeof *instead; i++)
+        is_null |= has_kind(b, choice, instead[i]);
     chat_w(&b->w, SLICE("\"content\":"));
     if (is_null && !has_kind(b, choice, BLOCK_TEXT)) {
         chat_w(&b->w, SLICE("null"));
@@ -59,9 +61,13 @@ static void w_reasoning(struct body *b, uint16_t choice) {
     for (unsigned i = 0; i < b->n_blocks; i++) {
         const struct answer_block *k = &b->blocks[i];
         bool is_redacted = k->kind == BLOCK_REDACTED;
-        if (k->choice != choice || k->signature.len == 0 || (!is_redacted && k->kind != BLOCK_REASONING)) continue;
-        chat_w(&b->w, n++ == 0 ? SLICE(",\"reasoning_details\":[{\"type\":") : SLICE(",{\"type\":"));
-        chat_w(&b->w, is_redacted ? SLICE("\"reasoning.encrypted\",\"data\":") : SLICE("\"reasoning.text\",\"signature\":"));
+        if (k->choice != choice || k->signature.len == 0 ||
+            (!is_redacted && k->kind != BLOCK_REASONING))
+            continue;
+        chat_w(&b->w,
+               n++ == 0 ? SLICE(",\"reasoning_details\":[{\"type\":") : SLICE(",{\"type\":"));
+        chat_w(&b->w, is_redacted ? SLICE("\"reasoning.encrypted\",\"data\":")
+                                  : SLICE("\"reasoning.text\",\"signature\":"));
         chat_w_string(&b->w, k->signature);
         chat_w(&b->w, SLICE("}"));
     }
@@ -73,12 +79,14 @@ static void w_tool_call(struct body *b, const struct answer_block *k) {
     char made[48];
     struct slice id = k->tool_id;
     if (id.len == 0) {
-        int n = snprintf(made, sizeof made, CHAT_TOOL_ID_FORMAT, (unsigned long long)b->created, k->id);
+        int n = snprintf(made, sizeof made, CHAT_TOOL_ID_FORMAT, (unsigned long long)b->created,
+                         k->id);
         id = slice_make(made, (size_t)n);
     }
     chat_w(&b->w, SLICE("{\"id\":"));
     chat_w_string(&b->w, id);
-    chat_w(&b->w, is_custom ? SLICE(",\"type\":\"custom\",\"custom\":{\"name\":") : SLICE(",\"type\":\"function\",\"function\":{\"name\":"));
+    chat_w(&b->w, is_custom ? SLICE(",\"type\":\"custom\",\"custom\":{\"name\":")
+                            : SLICE(",\"type\":\"function\",\"function\":{\"name\":"));
     chat_w_string(&b->w, k->tool_name);
     chat_w(&b->w, is_custom ? SLICE(",\"input\":") : SLICE(",\"arguments\":"));
     chat_w_string(&b->w, k->text);
@@ -89,7 +97,9 @@ static void w_tool_calls(struct body *b, uint16_t choice) {
     unsigned n = 0;
     for (unsigned i = 0; i < b->n_blocks; i++) {
         const struct answer_block *k = &b->blocks[i];
-        if (k->choice != choice || (k->kind != BLOCK_TOOL_CALL && k->kind != BLOCK_CUSTOM_TOOL_CALL)) continue;
+        if (k->choice != choice ||
+            (k->kind != BLOCK_TOOL_CALL && k->kind != BLOCK_CUSTOM_TOOL_CALL))
+            continue;
         chat_w(&b->w, n++ == 0 ? SLICE(",\"tool_calls\":[") : SLICE(","));
         w_tool_call(b, k);
     }
@@ -104,7 +114,8 @@ static void w_function_call(struct body *b, const struct answer_block *k) {
     chat_w(&b->w, SLICE("}"));
 }
 
-/* Pieces of base64 as they came in the stream: each a JSON string; the bodies of which, joined, are one. */
+/* Pieces of base64 as they came in the stream: each a JSON string; the bodies of which, joined, are
+ * one. */
 static void w_joined(struct body *b, struct slice strings) {
     chat_w(&b->w, SLICE("\""));
     while (strings.len > 1) {
@@ -128,7 +139,8 @@ static void w_audio(struct body *b, const struct answer_block *k) {
 }
 
 /* Of these a message has one at most: the first. */
-static void w_single(struct body *b, uint16_t choice, enum block_kind kind, void (*write)(struct body *, const struct answer_block *)) {
+static void w_single(struct body *b, uint16_t choice, enum block_kind kind,
+                     void (*write)(struct body *, const struct answer_block *)) {
     for (unsigned i = 0; i < b->n_blocks; i++) {
         if (b->blocks[i].choice != choice || b->blocks[i].kind != kind) continue;
         write(b, &b->blocks[i]);
@@ -179,7 +191,8 @@ static void w_choice(struct body *b, const struct answer_choice *c) {
     chat_w(&b->w, SLICE("}"));
 }
 
-static void w_head(struct body *b, const struct event_start *told, const struct encoder_options *o) {
+static void w_head(struct body *b, const struct event_start *told,
+                   const struct encoder_options *o) {
     chat_w(&b->w, SLICE("{\"id\":"));
     chat_w_string(&b->w, told->id.len > 0 ? told->id : o->id);
     chat_w(&b->w, SLICE(",\"object\":\"chat.completion\",\"created\":"));
@@ -196,13 +209,15 @@ static bool is_whole(const struct answer_choice *choices, unsigned n) {
     return n > 0;
 }
 
-int chat_encode_response(const struct answer *an, const struct encoder_options *o, struct buf *out) {
+int chat_encode_response(const struct answer *an, const struct encoder_options *o,
+                         struct buf *out) {
     const struct event_start *told = answer_start(an);
     const struct usage *usage = answer_usage(an);
     const struct answer_choice *choices;
     unsigned n = answer_choices(an, &choices);
     if (answer_error(an) || !is_whole(choices, n)) return -ERR_PROTOCOL;
-    struct body b = {.w = chat_begin(out), .created = told->created > 0 ? told->created : o->created};
+    struct body b = {.w = chat_begin(out),
+                     .created = told->created > 0 ? told->created : o->created};
     b.n_blocks = answer_blocks(an, &b.blocks);
     w_head(&b, told, o);
     for (unsigned i = 0; i < n; i++) {

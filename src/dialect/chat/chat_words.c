@@ -58,7 +58,11 @@ void chat_w_raw(struct chat_writer *w, struct slice json) {
         w->rc = -ERR_LIMIT;
         return;
     }
-    for (size_t i = 0; i < json.len; i++) to[i] = json.ptr[i] == '\n' || json.ptr[i] == '\r' ? ' ' : json.ptr[i];
+    for (size_t i = 0; i < json.len; i++)
+        to[i] = json.ptr[i] == '\n' || json.ptr[i] == '\r' ? ' ' : json.ptr[i];
+    struct slice s = slice_make(to, json.len);
+    for (size_t bad = 0; (bad += slice_utf8_valid(slice_from(s, bad))) < s.len; bad++)
+        to[bad] = '?';
     buf_commit(w->out, json.len);
 }
 
@@ -118,7 +122,8 @@ static void w_counter(struct chat_writer *w, struct slice key, int64_t n) {
 
 void chat_w_usage(struct chat_writer *w, const struct usage *u) {
     struct json_member m;
-    if (u->wire.len > 0 && u->wire.ptr[0] == '{' && json_find_member(u->wire, SLICE("prompt_tokens"), &m)) {
+    if (u->wire.len > 0 && u->wire.ptr[0] == '{' &&
+        json_find_member(u->wire, SLICE("prompt_tokens"), &m)) {
         chat_w_raw(w, u->wire);
         return;
     }
@@ -129,5 +134,6 @@ void chat_w_usage(struct chat_writer *w, const struct usage *u) {
     chat_w(w, SLICE(",\"audio_tokens\":0"));
     if (u->cache_write > 0) w_counter(w, SLICE(",\"cache_write_tokens\":"), u->cache_write);
     w_counter(w, SLICE("},\"completion_tokens_details\":{\"reasoning_tokens\":"), u->reasoning);
-    chat_w(w, SLICE(",\"audio_tokens\":0,\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}"));
+    chat_w(w, SLICE(",\"audio_tokens\":0,\"accepted_prediction_tokens\":0,\"rejected_prediction_"
+                    "tokens\":0}}"));
 }

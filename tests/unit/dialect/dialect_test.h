@@ -39,7 +39,8 @@ static inline void put_number(struct buf *b, const char *name, int64_t n) {
 }
 
 static inline void put_raw(struct buf *b, struct slice s) {
-    for (size_t i = 0; i < s.len; i++) assert_int_equal(buf_append_byte(b, s.ptr[i] == '\n' ? ' ' : s.ptr[i]), 0);
+    for (size_t i = 0; i < s.len; i++)
+        assert_int_equal(buf_append_byte(b, s.ptr[i] == '\n' ? ' ' : s.ptr[i]), 0);
 }
 
 static inline void put_api_error(struct buf *b, const struct api_error *er) {
@@ -55,23 +56,26 @@ static inline void put_api_error(struct buf *b, const struct api_error *er) {
 }
 
 static inline const char *stop_reason_name(enum stop_reason r) {
-    static const char *const names[] = {"end", "sequence", "length", "tool", "filter", "pause", "error"};
+    static const char *const names[] = {"end",    "sequence", "length", "tool",
+                                        "filter", "pause",    "error"};
     return names[r];
 }
 
 static inline bool has_block(const struct event *ev) {
-    return ev->kind == EV_BLOCK_BEGIN || ev->kind == EV_DELTA || ev->kind == EV_SIGNATURE || ev->kind == EV_BLOCK_END ||
-           ev->kind == EV_OPAQUE;
+    return ev->kind == EV_BLOCK_BEGIN || ev->kind == EV_DELTA || ev->kind == EV_SIGNATURE ||
+           ev->kind == EV_BLOCK_END || ev->kind == EV_OPAQUE;
 }
 
 static inline void put_event(struct buf *b, const struct event *ev) {
     put(b, slice_cstr(event_kind_name(ev->kind)));
     if (has_block(ev)) {
-        assert_int_equal(buf_appendf(b, " %u/%u %s", ev->choice, ev->block, block_kind_name(ev->block_kind)), 0);
+        assert_int_equal(
+            buf_appendf(b, " %u/%u %s", ev->choice, ev->block, block_kind_name(ev->block_kind)), 0);
     } else if (ev->kind == EV_LOGPROBS || ev->kind == EV_ANNOTATION) {
         assert_int_equal(buf_appendf(b, " %u %s", ev->choice, block_kind_name(ev->block_kind)), 0);
     } else if (ev->kind == EV_FINISH) {
-        assert_int_equal(buf_appendf(b, " %u %s", ev->choice, stop_reason_name(ev->u.finish.reason)), 0);
+        assert_int_equal(
+            buf_appendf(b, " %u %s", ev->choice, stop_reason_name(ev->u.finish.reason)), 0);
         put_named(b, "wire", ev->u.finish.wire);
         put_named(b, "stop", ev->u.finish.stop_sequence);
     }
@@ -118,8 +122,8 @@ static inline void assert_slices(struct slice a, struct slice b) {
     size_t same = 0;
     while (same < a.len && same < b.len && a.ptr[same] == b.ptr[same]) same++;
     size_t from = same > 300 ? same - 300 : 0;
-    fprintf(stderr, "differs at byte %zu\n---- got:\n%.*s\n---- expected:\n%.*s\n", same, SLICE_FMT(slice_sub(a, from, 600)),
-            SLICE_FMT(slice_sub(b, from, 600)));
+    fprintf(stderr, "differs at byte %zu\n---- got:\n%.*s\n---- expected:\n%.*s\n", same,
+            SLICE_FMT(slice_sub(a, from, 600)), SLICE_FMT(slice_sub(b, from, 600)));
     fail();
 }
 

@@ -11,23 +11,40 @@ static void add_text(struct answer *an, uint32_t block, struct slice text) {
 
 static struct answer *sample(void) {
     struct answer *an = answer_new(100000);
-    add(an, (struct event){.kind = EV_START, .u.start = {SLICE("id"), SLICE("m"), SLICE("assistant"), 7}});
-    add(an, (struct event){.kind = EV_BLOCK_BEGIN, .choice = 1, .block = 0, .block_kind = BLOCK_TEXT});
+    add(an, (struct event){.kind = EV_START,
+                           .u.start = {SLICE("id"), SLICE("m"), SLICE("assistant"), 7}});
+    add(an,
+        (struct event){.kind = EV_BLOCK_BEGIN, .choice = 1, .block = 0, .block_kind = BLOCK_TEXT});
     add_text(an, 0, SLICE("one "));
-    add(an, (struct event){.kind = EV_BLOCK_BEGIN, .choice = 0, .block = 1, .block_kind = BLOCK_TOOL_CALL,
+    add(an, (struct event){.kind = EV_BLOCK_BEGIN,
+                           .choice = 0,
+                           .block = 1,
+                           .block_kind = BLOCK_TOOL_CALL,
                            .u.tool = {SLICE("call"), SLICE("f"), 0}});
     add_text(an, 1, SLICE("{}"));
     add_text(an, 0, SLICE("two"));
-    add(an, (struct event){.kind = EV_DELTA, .flags = EVF_RECAP, .block = 0, .text = SLICE("one two")});
-    add(an, (struct event){.kind = EV_LOGPROBS, .choice = 1, .block_kind = BLOCK_TEXT, .raw_json = SLICE("[{\"a\":1},{\"a\":2}]")});
-    add(an, (struct event){.kind = EV_LOGPROBS, .choice = 1, .block_kind = BLOCK_TEXT, .raw_json = SLICE("[{\"a\":3}]")});
+    add(an,
+        (struct event){.kind = EV_DELTA, .flags = EVF_RECAP, .block = 0, .text = SLICE("one two")});
+    add(an, (struct event){.kind = EV_LOGPROBS,
+                           .choice = 1,
+                           .block_kind = BLOCK_TEXT,
+                           .raw_json = SLICE("[{\"a\":1},{\"a\":2}]")});
+    add(an, (struct event){.kind = EV_LOGPROBS,
+                           .choice = 1,
+                           .block_kind = BLOCK_TEXT,
+                           .raw_json = SLICE("[{\"a\":3}]")});
     add(an, (struct event){.kind = EV_ANNOTATION, .choice = 1, .raw_json = SLICE("{\"b\":1}")});
     add(an, (struct event){.kind = EV_ANNOTATION, .choice = 1, .raw_json = SLICE("{\"b\":2}")});
     add(an, (struct event){.kind = EV_PING});
     add(an, (struct event){.kind = EV_BLOCK_END, .block = 0});
-    add(an, (struct event){.kind = EV_FINISH, .choice = 1, .u.finish = {STOP_END, SLICE("stop"), SLICE_NULL}});
-    add(an, (struct event){.kind = EV_USAGE, .u.usage = {.in_total = 1, .out_total = 1, .wire = SLICE("{\"first\":1}")}});
-    add(an, (struct event){.kind = EV_USAGE, .u.usage = {.in_total = 1, .out_total = 2, .wire = SLICE("{\"last\":1}")}});
+    add(an, (struct event){
+                .kind = EV_FINISH, .choice = 1, .u.finish = {STOP_END, SLICE("stop"), SLICE_NULL}});
+    add(an,
+        (struct event){.kind = EV_USAGE,
+                       .u.usage = {.in_total = 1, .out_total = 1, .wire = SLICE("{\"first\":1}")}});
+    add(an,
+        (struct event){.kind = EV_USAGE,
+                       .u.usage = {.in_total = 1, .out_total = 2, .wire = SLICE("{\"last\":1}")}});
     return an;
 }
 
@@ -65,18 +82,29 @@ static void an_unfinished_answer_is_not_written(void **state) {
     buf_init(&out, TEST_BYTES);
     assert_int_equal(dialect_chat.encode_response(an, &o, &out), -ERR_PROTOCOL);
     assert_int_equal(out.len, 0);
-    add(an, (struct event){.kind = EV_FINISH, .choice = 0, .u.finish = {STOP_TOOL, SLICE("tool_calls"), SLICE_NULL}});
+    add(an, (struct event){.kind = EV_FINISH,
+                           .choice = 0,
+                           .u.finish = {STOP_TOOL, SLICE("tool_calls"), SLICE_NULL}});
     assert_int_equal(dialect_chat.encode_response(an, &o, &out), 0);
     assert_slices(buf_slice(&out),
-                  SLICE("{\"id\":\"id\",\"object\":\"chat.completion\",\"created\":7,\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{"
-                        "\"role\":\"assistant\",\"content\":null,\"refusal\":null,\"tool_calls\":[{\"id\":\"call\",\"type\":\"function\","
-                        "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}],\"annotations\":[]},\"logprobs\":null,\"finish_reason\":"
-                        "\"tool_calls\"},{\"index\":1,\"message\":{\"role\":\"assistant\",\"content\":\"one two\",\"refusal\":null,"
-                        "\"annotations\":[{\"b\":1},{\"b\":2}]},\"logprobs\":{\"content\":[{\"a\":1},{\"a\":2},{\"a\":3}],\"refusal\":null},"
-                        "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2,\"total_tokens\":3,"
-                        "\"prompt_tokens_details\":{\"cached_tokens\":0,\"audio_tokens\":0},\"completion_tokens_details\":{"
-                        "\"reasoning_tokens\":0,\"audio_tokens\":0,\"accepted_prediction_tokens\":0,\"rejected_prediction_tokens\":0}}}"));
-    add(an, (struct event){.kind = EV_ERROR, .u.error = {.status = 500, .message = SLICE("broke")}});
+                  SLICE("{\"id\":\"id\",\"object\":\"chat.completion\",\"created\":7,\"model\":"
+                        "\"m\",\"choices\":[{\"index\":0,\"message\":{"
+                        "\"role\":\"assistant\",\"content\":null,\"refusal\":null,\"tool_calls\":[{"
+                        "\"id\":\"call\",\"type\":\"function\","
+                        "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}],\"annotations\":[]},"
+                        "\"logprobs\":null,\"finish_reason\":"
+                        "\"tool_calls\"},{\"index\":1,\"message\":{\"role\":\"assistant\","
+                        "\"content\":\"one two\",\"refusal\":null,"
+                        "\"annotations\":[{\"b\":1},{\"b\":2}]},\"logprobs\":{\"content\":[{\"a\":"
+                        "1},{\"a\":2},{\"a\":3}],\"refusal\":null},"
+                        "\"finish_reason\":\"stop\"}],\"usage\":{\"prompt_tokens\":1,\"completion_"
+                        "tokens\":2,\"total_tokens\":3,"
+                        "\"prompt_tokens_details\":{\"cached_tokens\":0,\"audio_tokens\":0},"
+                        "\"completion_tokens_details\":{"
+                        "\"reasoning_tokens\":0,\"audio_tokens\":0,\"accepted_prediction_tokens\":"
+                        "0,\"rejected_prediction_tokens\":0}}}"));
+    add(an,
+        (struct event){.kind = EV_ERROR, .u.error = {.status = 500, .message = SLICE("broke")}});
     assert_slices(answer_error(an)->message, SLICE("broke"));
     assert_int_equal(dialect_chat.encode_response(an, &o, &out), -ERR_PROTOCOL);
     answer_free(an);

@@ -2,13 +2,16 @@
 /* What the golden transcripts do not show: sinks that stop, limits, memory. */
 #include "dialect_test.h"
 
-#define CHUNK(delta) "{\"id\":\"c\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{" delta "},\"finish_reason\":null}]}"
+#define CHUNK(delta)                                                                               \
+    "{\"id\":\"c\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":{" delta      \
+    "},\"finish_reason\":null}]}"
 
 static struct sse_frame frame_of(struct slice data) {
     return (struct sse_frame){.raw = data, .data = data, .flags = SSE_EVENT | SSE_DATA};
 }
 
-static int feed(struct decoder *d, struct slice data, const struct event_sink *sink, struct err *e) {
+static int feed(struct decoder *d, struct slice data, const struct event_sink *sink,
+                struct err *e) {
     struct sse_frame f = frame_of(data);
     return dialect_chat.decoder_feed(d, &f, sink, e);
 }
@@ -26,9 +29,12 @@ static int stop_at(void *self, const struct event *ev) {
 
 static void a_sink_that_stops_is_obeyed(void **state) {
     (void)state;
-    struct slice chunk = SLICE("{\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"a\",\"refusal\":\"b\","
-                               "\"tool_calls\":[{\"index\":0,\"id\":\"i\",\"function\":{\"name\":\"f\"}},{\"index\":1,\"id\":\"j\","
-                               "\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]},\"finish_reason\":\"stop\"}],\"usage\":{}}");
+    struct slice chunk = SLICE("{\"id\":\"c\",\"choices\":[{\"index\":0,\"delta\":{\"role\":"
+                               "\"assistant\",\"content\":\"a\",\"refusal\":\"b\","
+                               "\"tool_calls\":[{\"index\":0,\"id\":\"i\",\"function\":{\"name\":"
+                               "\"f\"}},{\"index\":1,\"id\":\"j\","
+                               "\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]},\"finish_"
+                               "reason\":\"stop\"}],\"usage\":{}}");
     unsigned n = 0;
     struct event_sink counter = {count, &n};
     struct decoder *d = dialect_chat.decoder_new();
@@ -53,8 +59,10 @@ static void too_many_calls_are_a_protocol_error(void **state) {
     struct err e;
     char chunk[256];
     for (int i = 0; i < 130; i++) {
-        snprintf(chunk, sizeof chunk, CHUNK("\"tool_calls\":[{\"index\":%d,\"id\":\"c%d\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]"), i,
-                 i);
+        snprintf(chunk, sizeof chunk,
+                 CHUNK("\"tool_calls\":[{\"index\":%d,\"id\":\"c%d\",\"function\":{\"name\":\"f\","
+                       "\"arguments\":\"\"}}]"),
+                 i, i);
         assert_int_equal(feed(d, slice_cstr(chunk), &sink, &e), i < 128 ? 0 : -ERR_PROTOCOL);
     }
     assert_string_equal(e.text, "more than 128 tool calls in one choice");
@@ -69,7 +77,11 @@ static void a_name_without_end_is_a_protocol_error(void **state) {
     struct err e;
     int rc = 0;
     for (int i = 0; rc == 0 && i < 10000; i++) {
-        rc = feed(d, SLICE(CHUNK("\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"aaaaaaaaaaaaaaaa\"}}]")), &sink, &e);
+        rc = feed(
+            d,
+            SLICE(CHUNK(
+                "\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"aaaaaaaaaaaaaaaa\"}}]")),
+            &sink, &e);
     }
     assert_int_equal(rc, -ERR_PROTOCOL);
     assert_string_equal(e.text, "a tool call's name is too long");
@@ -146,11 +158,16 @@ static void steady_state_does_not_allocate(void **state) {
     struct event_sink sink = {relay_event, &r};
     struct decoder *d = dialect_chat.decoder_new();
     buf_init(&r.out, TEST_BYTES);
-    assert_int_equal(feed(d, SLICE(CHUNK("\"role\":\"assistant\",\"tool_calls\":[{\"index\":0,\"id\":\"i\",\"function\":{\"name\":\"f\","
-                                         "\"arguments\":\"\"}}]")), &sink, NULL), 0);
+    assert_int_equal(feed(d,
+                          SLICE(CHUNK("\"role\":\"assistant\",\"tool_calls\":[{\"index\":0,\"id\":"
+                                      "\"i\",\"function\":{\"name\":\"f\","
+                                      "\"arguments\":\"\"}}]")),
+                          &sink, NULL),
+                     0);
     uint64_t before = mem_alloc_count();
     for (int i = 0; i < 1000; i++) {
-        for (size_t k = 0; k < sizeof usual / sizeof *usual; k++) assert_int_equal(feed(d, usual[k], &sink, NULL), 0);
+        for (size_t k = 0; k < sizeof usual / sizeof *usual; k++)
+            assert_int_equal(feed(d, usual[k], &sink, NULL), 0);
     }
     assert_int_equal(mem_alloc_count(), before);
     dialect_chat.decoder_free(d);
@@ -163,27 +180,43 @@ static void steady_state_does_not_allocate(void **state) {
 static const struct response_row {
     const char *body, *events; /* NULL: refused */
 } responses[] = {
-    {"{\"id\":\"c\",\"object\":\"chat.completion\",\"created\":5,\"model\":\"m\",\"choices\":[{\"index\":0,\"message\":{\"role\":"
-     "\"assistant\",\"content\":\"Blue whale\",\"refusal\":null,\"annotations\":[]},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
-     "\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":5,\"total_tokens\":17},\"service_tier\":\"default\"}",
-     "start id=\"c\" model=\"m\" role=\"assistant\" created=5\nblock_begin 0/0 text\ndelta 0/0 text @0 \"Blue whale\" +content\n"
+    {"{\"id\":\"c\",\"object\":\"chat.completion\",\"created\":5,\"model\":\"m\",\"choices\":[{"
+     "\"index\":0,\"message\":{\"role\":"
+     "\"assistant\",\"content\":\"Blue "
+     "whale\",\"refusal\":null,\"annotations\":[]},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
+     "\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":5,\"total_tokens\":17},\"service_"
+     "tier\":\"default\"}",
+     "start id=\"c\" model=\"m\" role=\"assistant\" created=5\nblock_begin 0/0 text\ndelta 0/0 "
+     "text @0 \"Blue whale\" +content\n"
      "block_end 0/0 text +synth\nfinish 0 end wire=\"stop\"\nusage in=12 out=5\nend +last\n"},
-    {"\n\n {\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":null,\"reasoning\":\"hm\",\"tool_calls\":"
-     "[{\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},{\"id\":\"b\",\"type\":\"custom\",\"custom\":"
-     "{\"name\":\"q\",\"input\":\"x\"}},{\"id\":\"b\",\"type\":\"function\",\"function\":{\"name\":\"g\"}}]},\"finish_reason\":\"tool_calls\"}]}",
-     "start id=\"c\" role=\"assistant\"\nblock_begin 0/0 reasoning\ndelta 0/0 reasoning @0 \"hm\" +content\nblock_end 0/0 reasoning +synth\n"
-     "block_begin 0/1 tool_call id=\"a\" name=\"f\" wire=0 +content\ndelta 0/1 tool_call @0 \"{}\" +content\n"
-     "block_begin 0/2 custom_tool_call id=\"b\" name=\"q\" wire=1 +content\ndelta 0/2 custom_tool_call @0 \"x\" +content\n"
+    {"\n\n "
+     "{\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":null,"
+     "\"reasoning\":\"hm\",\"tool_calls\":"
+     "[{\"id\":\"a\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},{"
+     "\"id\":\"b\",\"type\":\"custom\",\"custom\":"
+     "{\"name\":\"q\",\"input\":\"x\"}},{\"id\":\"b\",\"type\":\"function\",\"function\":{\"name\":"
+     "\"g\"}}]},\"finish_reason\":\"tool_calls\"}]}",
+     "start id=\"c\" role=\"assistant\"\nblock_begin 0/0 reasoning\ndelta 0/0 reasoning @0 \"hm\" "
+     "+content\nblock_end 0/0 reasoning +synth\n"
+     "block_begin 0/1 tool_call id=\"a\" name=\"f\" wire=0 +content\ndelta 0/1 tool_call @0 \"{}\" "
+     "+content\n"
+     "block_begin 0/2 custom_tool_call id=\"b\" name=\"q\" wire=1 +content\ndelta 0/2 "
+     "custom_tool_call @0 \"x\" +content\n"
      "block_begin 0/3 tool_call id=\"b\" name=\"g\" wire=2 +content\n"
-     "block_end 0/1 tool_call +synth\nblock_end 0/2 custom_tool_call +synth\nblock_end 0/3 tool_call +synth\n"
+     "block_end 0/1 tool_call +synth\nblock_end 0/2 custom_tool_call +synth\nblock_end 0/3 "
+     "tool_call +synth\n"
      "finish 0 tool wire=\"tool_calls\"\nend +last\n"},
-    {"{\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"},{\"index\":1,\"message\":{\"content\":\"b\"},"
+    {"{\"choices\":[{\"index\":0,\"message\":{\"content\":\"a\"},\"finish_reason\":\"stop\"},{"
+     "\"index\":1,\"message\":{\"content\":\"b\"},"
      "\"finish_reason\":\"length\"}]}",
-     "start role=\"assistant\" +synth\nblock_begin 0/0 text\ndelta 0/0 text @0 \"a\" +content\nblock_end 0/0 text +synth\n"
-     "finish 0 end wire=\"stop\"\nblock_begin 1/1 text\ndelta 1/1 text @0 \"b\" +content\nblock_end 1/1 text +synth\n"
+     "start role=\"assistant\" +synth\nblock_begin 0/0 text\ndelta 0/0 text @0 \"a\" "
+     "+content\nblock_end 0/0 text +synth\n"
+     "finish 0 end wire=\"stop\"\nblock_begin 1/1 text\ndelta 1/1 text @0 \"b\" "
+     "+content\nblock_end 1/1 text +synth\n"
      "finish 1 length wire=\"length\"\nend +last\n"},
     {"{\"error\":{\"message\":\"m\",\"type\":\"t\",\"code\":null}}",
-     "error 0 message=\"m\" type=\"t\" raw={\"message\":\"m\",\"type\":\"t\",\"code\":null} +last\n"},
+     "error 0 message=\"m\" type=\"t\" raw={\"message\":\"m\",\"type\":\"t\",\"code\":null} "
+     "+last\n"},
     {"{\"detail\":\"no\"}", "error 0 message=\"no\" raw={\"detail\":\"no\"} +last\n"},
     {"{}", NULL},
     {"[]", NULL},

@@ -6,31 +6,54 @@ static const struct row {
     const char *body;
     const char *error; /* as put_api_error writes it */
 } rows[] = {
-    {404, "{\"error\":{\"message\":\"no such model\",\"type\":\"invalid_request_error\",\"param\":\"model\",\"code\":\"model_not_found\"}}",
-     " 404 message=\"no such model\" type=\"invalid_request_error\" code=\"model_not_found\" param=\"model\" raw={\"message\":\"no such "
-     "model\",\"type\":\"invalid_request_error\",\"param\":\"model\",\"code\":\"model_not_found\"}"},
-    {400, "{\"object\":\"error\",\"message\":\"too long\",\"type\":\"BadRequestError\",\"param\":null,\"code\":400}",
-     " 400 message=\"too long\" type=\"BadRequestError\" code=\"400\" raw={\"object\":\"error\",\"message\":\"too long\",\"type\":"
+    {404,
+     "{\"error\":{\"message\":\"no such "
+     "model\",\"type\":\"invalid_request_error\",\"param\":\"model\",\"code\":\"model_not_found\"}"
+     "}",
+     " 404 message=\"no such model\" type=\"invalid_request_error\" code=\"model_not_found\" "
+     "param=\"model\" raw={\"message\":\"no such "
+     "model\",\"type\":\"invalid_request_error\",\"param\":\"model\",\"code\":\"model_not_"
+     "found\"}"},
+    {400,
+     "{\"object\":\"error\",\"message\":\"too "
+     "long\",\"type\":\"BadRequestError\",\"param\":null,\"code\":400}",
+     " 400 message=\"too long\" type=\"BadRequestError\" code=\"400\" "
+     "raw={\"object\":\"error\",\"message\":\"too long\",\"type\":"
      "\"BadRequestError\",\"param\":null,\"code\":400}"},
-    {422, "{\"detail\":\"Not authenticated\"}", " 422 message=\"Not authenticated\" raw={\"detail\":\"Not authenticated\"}"},
+    {422, "{\"detail\":\"Not authenticated\"}",
+     " 422 message=\"Not authenticated\" raw={\"detail\":\"Not authenticated\"}"},
     {422, "{\"detail\":[{\"loc\":[\"body\"],\"msg\":\"field required\"}]}",
-     " 422 message=\"[{\\\"loc\\\":[\\\"body\\\"],\\\"msg\\\":\\\"field required\\\"}]\" raw={\"detail\":[{\"loc\":[\"body\"],\"msg\":"
+     " 422 message=\"[{\\\"loc\\\":[\\\"body\\\"],\\\"msg\\\":\\\"field required\\\"}]\" "
+     "raw={\"detail\":[{\"loc\":[\"body\"],\"msg\":"
      "\"field required\"}]}"},
-    {402, "{\"error\":{\"code\":402,\"message\":\"no credits\",\"metadata\":{\"a\":1}},\"user_id\":\"u\"}",
-     " 402 message=\"no credits\" code=\"402\" raw={\"code\":402,\"message\":\"no credits\",\"metadata\":{\"a\":1}}"},
+    {402,
+     "{\"error\":{\"code\":402,\"message\":\"no "
+     "credits\",\"metadata\":{\"a\":1}},\"user_id\":\"u\"}",
+     " 402 message=\"no credits\" code=\"402\" raw={\"code\":402,\"message\":\"no "
+     "credits\",\"metadata\":{\"a\":1}}"},
     {429, "[{\"error\":{\"code\":429,\"message\":\"slow\",\"status\":\"RESOURCE_EXHAUSTED\"}}]",
-     " 429 message=\"slow\" type=\"RESOURCE_EXHAUSTED\" code=\"429\" raw={\"code\":429,\"message\":\"slow\",\"status\":"
+     " 429 message=\"slow\" type=\"RESOURCE_EXHAUSTED\" code=\"429\" "
+     "raw={\"code\":429,\"message\":\"slow\",\"status\":"
      "\"RESOURCE_EXHAUSTED\"}"},
-    {529, "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
-     " 529 message=\"Overloaded\" type=\"overloaded_error\" raw={\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}"},
-    {500, "{\"error\":\"model not found\"}", " 500 message=\"model not found\" raw={\"error\":\"model not found\"}"},
-    {403, "{\"message\":\"no\",\"type\":\"forbidden\"}", " 403 message=\"no\" type=\"forbidden\" raw={\"message\":\"no\",\"type\":\"forbidden\"}"},
-    {401, "{\"error\":{\"code\":\"401\",\"message\":\"denied\"}}", " 401 message=\"denied\" code=\"401\" raw={\"code\":\"401\",\"message\":\"denied\"}"},
-    {0, "{\"error\":{\"code\":\"429\",\"message\":\"x\"}}", " 429 message=\"x\" code=\"429\" raw={\"code\":\"429\",\"message\":\"x\"}"},
+    {529,
+     "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}",
+     " 529 message=\"Overloaded\" type=\"overloaded_error\" "
+     "raw={\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}"},
+    {500, "{\"error\":\"model not found\"}",
+     " 500 message=\"model not found\" raw={\"error\":\"model not found\"}"},
+    {403, "{\"message\":\"no\",\"type\":\"forbidden\"}",
+     " 403 message=\"no\" type=\"forbidden\" raw={\"message\":\"no\",\"type\":\"forbidden\"}"},
+    {401, "{\"error\":{\"code\":\"401\",\"message\":\"denied\"}}",
+     " 401 message=\"denied\" code=\"401\" raw={\"code\":\"401\",\"message\":\"denied\"}"},
+    {0, "{\"error\":{\"code\":\"429\",\"message\":\"x\"}}",
+     " 429 message=\"x\" code=\"429\" raw={\"code\":\"429\",\"message\":\"x\"}"},
     {0, "{\"error\":{\"type\":\"rate_limit_error\",\"message\":\"x\"}}",
-     " 429 message=\"x\" type=\"rate_limit_error\" raw={\"type\":\"rate_limit_error\",\"message\":\"x\"}"},
-    {502, "<html>\r\n<head><title>502 Bad Gateway</title></head><body>nginx</body></html>", " 502 message=\"502 Bad Gateway\""},
-    {502, "<html><body>no title</body></html>", " 502 message=\"<html><body>no title</body></html>\""},
+     " 429 message=\"x\" type=\"rate_limit_error\" "
+     "raw={\"type\":\"rate_limit_error\",\"message\":\"x\"}"},
+    {502, "<html>\r\n<head><title>502 Bad Gateway</title></head><body>nginx</body></html>",
+     " 502 message=\"502 Bad Gateway\""},
+    {502, "<html><body>no title</body></html>",
+     " 502 message=\"<html><body>no title</body></html>\""},
     {503, "  upstream connect error  ", " 503 message=\"upstream connect error\""},
     {503, "", " 503 message=\"the upstream answered with status 503 and no message\""},
     {500, "{\"error\":{}}", " 500 message=\"{\\\"error\\\":{}}\" raw={}"},
@@ -84,13 +107,25 @@ static void one_form_is_written(void **state) {
         struct api_error er;
         const char *body;
     } cases[] = {
-        {{.status = 404, .message = {"a\"b", 3}, .type = {"t", 1}, .code = {"c", 1}, .param = {"p", 1}},
+        {{.status = 404,
+          .message = {"a\"b", 3},
+          .type = {"t", 1},
+          .code = {"c", 1},
+          .param = {"p", 1}},
          "{\"error\":{\"message\":\"a\\\"b\",\"type\":\"t\",\"param\":\"p\",\"code\":\"c\"}}"},
-        {{.status = 404, .message = {"m", 1}}, "{\"error\":{\"message\":\"m\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":null}}"},
-        {{.status = 429, .message = {"m", 1}}, "{\"error\":{\"message\":\"m\",\"type\":\"requests\",\"param\":null,\"code\":null}}"},
-        {{.status = 0, .message = {"\xff", 1}}, "{\"error\":{\"message\":\"\xef\xbf\xbd\",\"type\":\"server_error\",\"param\":null,\"code\":null}}"},
-        {{.status = 400, .message = {"m", 1}, .raw = {"{\"innererror\":{\"a\":\n1},\"message\":\"old\"}", 38}},
-         "{\"error\":{\"message\":\"m\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":null,\"innererror\":{\"a\": 1}}}"},
+        {{.status = 404, .message = {"m", 1}},
+         "{\"error\":{\"message\":\"m\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":"
+         "null}}"},
+        {{.status = 429, .message = {"m", 1}},
+         "{\"error\":{\"message\":\"m\",\"type\":\"requests\",\"param\":null,\"code\":null}}"},
+        {{.status = 0, .message = {"\xff", 1}},
+         "{\"error\":{\"message\":\"\xef\xbf\xbd\",\"type\":\"server_error\",\"param\":null,"
+         "\"code\":null}}"},
+        {{.status = 400,
+          .message = {"m", 1},
+          .raw = {"{\"innererror\":{\"a\":\n1},\"message\":\"old\"}", 38}},
+         "{\"error\":{\"message\":\"m\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":"
+         "null,\"innererror\":{\"a\": 1}}}"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct buf b, event;

@@ -3,7 +3,8 @@
 
 #include "dialect/splice.h"
 
-static int peek(struct slice body, struct arena *a, struct envelope *env, struct request_fault *fault) {
+static int peek(struct slice body, struct arena *a, struct envelope *env,
+                struct request_fault *fault) {
     return dialect_chat.peek_request(body, a, env, fault);
 }
 
@@ -21,35 +22,52 @@ static const struct refusal {
     {"{\"model\":\"\xff\"," M "}", NULL, "", "We could not parse the JSON body of your request: "},
     {"{}", "missing_required_parameter", "model", "Missing required parameter: 'model'."},
     {"{" M "}", "missing_required_parameter", "model", "Missing required parameter: 'model'."},
-    {"{\"model\":7," M "}", "invalid_type", "model", "Invalid type for 'model': expected a string, but got an integer instead."},
-    {"{\"model\":null," M "}", "invalid_type", "model", "Invalid type for 'model': expected a string, but got null instead."},
+    {"{\"model\":7," M "}", "invalid_type", "model",
+     "Invalid type for 'model': expected a string, but got an integer instead."},
+    {"{\"model\":null," M "}", "invalid_type", "model",
+     "Invalid type for 'model': expected a string, but got null instead."},
     {"{\"model\":\"\"," M "}", "invalid_value", "model", "Invalid 'model': the name is empty."},
-    {"{\"model\":\"m\",\"model\":\"n\"," M "}", "invalid_value", "model", "Invalid request: the key 'model' is there twice."},
-    {"{\"model\":\"m\",\"mod\\u0065l\":\"n\"," M "}", "invalid_value", "model", "Invalid request: the key 'model' is there twice."},
-    {"{\"model\":\"m\"}", "missing_required_parameter", "messages", "Missing required parameter: 'messages'."},
+    {"{\"model\":\"m\",\"model\":\"n\"," M "}", "invalid_value", "model",
+     "Invalid request: the key 'model' is there twice."},
+    {"{\"model\":\"m\",\"mod\\u0065l\":\"n\"," M "}", "invalid_value", "model",
+     "Invalid request: the key 'model' is there twice."},
+    {"{\"model\":\"m\"}", "missing_required_parameter", "messages",
+     "Missing required parameter: 'messages'."},
     {"{\"model\":\"m\",\"messages\":{}}", "invalid_type", "messages",
      "Invalid type for 'messages': expected an array of objects, but got an object instead."},
-    {"{\"model\":\"m\",\"messages\":null}", "invalid_type", "messages", "Invalid type for 'messages'"},
-    {"{\"model\":\"m\",\"messages\":[ ]}", "empty_array", "messages", "Invalid 'messages': empty array."},
-    {"{\"model\":\"m\",\"messages\":[\"hi\"]}", "invalid_type", "messages[0]", "Invalid type for 'messages[0]': expected an object"},
-    {"{\"model\":\"m\"," M "," M "}", "invalid_value", "messages", "Invalid request: the key 'messages' is there twice."},
+    {"{\"model\":\"m\",\"messages\":null}", "invalid_type", "messages",
+     "Invalid type for 'messages'"},
+    {"{\"model\":\"m\",\"messages\":[ ]}", "empty_array", "messages",
+     "Invalid 'messages': empty array."},
+    {"{\"model\":\"m\",\"messages\":[\"hi\"]}", "invalid_type", "messages[0]",
+     "Invalid type for 'messages[0]': expected an object"},
+    {"{\"model\":\"m\"," M "," M "}", "invalid_value", "messages",
+     "Invalid request: the key 'messages' is there twice."},
     {"{\"model\":\"m\"," M ",\"stream\":\"yes\"}", "invalid_type", "stream",
      "Invalid type for 'stream': expected a boolean, but got a string instead."},
     {"{\"model\":\"m\"," M ",\"stream\":1}", "invalid_type", "stream", "Invalid type for 'stream'"},
     {"{\"model\":\"m\"," M ",\"stream_options\":{}}", NULL, "stream_options",
      "The 'stream_options' parameter is only allowed when 'stream' is enabled."},
-    {"{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":[]}", "invalid_type", "stream_options", "Invalid type"},
-    {"{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":\"\"}}", "invalid_type",
-     "stream_options.include_usage", "Invalid type for 'stream_options.include_usage': expected a boolean, but got a string instead."},
-    {"{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":true,\"include_usage\":false}}", "invalid_value",
-     "stream_options.include_usage", "Invalid request: the key 'stream_options.include_usage' is there twice."},
+    {"{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":[]}", "invalid_type",
+     "stream_options", "Invalid type"},
+    {"{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":\"\"}}",
+     "invalid_type", "stream_options.include_usage",
+     "Invalid type for 'stream_options.include_usage': expected a boolean, but got a string "
+     "instead."},
+    {"{\"model\":\"m\"," M
+     ",\"stream\":true,\"stream_options\":{\"include_usage\":true,\"include_usage\":false}}",
+     "invalid_value", "stream_options.include_usage",
+     "Invalid request: the key 'stream_options.include_usage' is there twice."},
     {"{\"model\":\"m\"," M ",\"n\":0}", "integer_below_min_value", "n",
      "Invalid 'n': integer below minimum value. Expected a value >= 1, but got 0 instead."},
     {"{\"model\":\"m\"," M ",\"n\":129}", "integer_above_max_value", "n",
      "Invalid 'n': integer above maximum value. Expected a value <= 128, but got 129 instead."},
-    {"{\"model\":\"m\"," M ",\"n\":1.5}", "invalid_type", "n", "Invalid type for 'n': expected an integer, but got a decimal number"},
-    {"{\"model\":\"m\"," M ",\"max_tokens\":-1}", "integer_below_min_value", "max_tokens", "Invalid 'max_tokens'"},
-    {"{\"model\":\"m\"," M ",\"max_completion_tokens\":\"9\"}", "invalid_type", "max_completion_tokens", "Invalid type"},
+    {"{\"model\":\"m\"," M ",\"n\":1.5}", "invalid_type", "n",
+     "Invalid type for 'n': expected an integer, but got a decimal number"},
+    {"{\"model\":\"m\"," M ",\"max_tokens\":-1}", "integer_below_min_value", "max_tokens",
+     "Invalid 'max_tokens'"},
+    {"{\"model\":\"m\"," M ",\"max_completion_tokens\":\"9\"}", "invalid_type",
+     "max_completion_tokens", "Invalid type"},
 };
 
 static void bad_requests_are_refused(void **state) {
@@ -77,7 +95,8 @@ static void the_place_of_a_syntax_error_is_told(void **state) {
     struct arena *a = arena_new();
     struct envelope env;
     struct request_fault fault;
-    assert_int_equal(peek(SLICE("{\"model\":\"m\",\n  \"messages\":[}]}"), a, &env, &fault), -ERR_USAGE);
+    assert_int_equal(peek(SLICE("{\"model\":\"m\",\n  \"messages\":[}]}"), a, &env, &fault),
+                     -ERR_USAGE);
     assert_non_null(strstr(fault.message, "line 2"));
     assert_non_null(strstr(fault.message, "column 15"));
     assert_non_null(strstr(fault.message, "byte 28"));
@@ -116,8 +135,11 @@ static void the_envelope_is_found(void **state) {
     struct arena *a = arena_new();
     struct envelope env;
     struct request_fault fault;
-    struct slice body = SLICE(" {" M ",\"model\" : \"gpt\\u002d4o\",\"stream\":true,\"n\":2,\"max_tokens\":5,\"max_completion_tokens\":7.0,"
-                              "\"stream_options\":{\"x\":{\"include_usage\":false},\"include_usage\":true}}");
+    struct slice body = SLICE(
+        " {" M
+        ",\"model\" : "
+        "\"gpt\\u002d4o\",\"stream\":true,\"n\":2,\"max_tokens\":5,\"max_completion_tokens\":7.0,"
+        "\"stream_options\":{\"x\":{\"include_usage\":false},\"include_usage\":true}}");
     assert_int_equal(peek(body, a, &env, &fault), 0);
     assert_slices(env.model, SLICE("gpt-4o"));
     assert_slices(in_body(body, env.model_token), SLICE("\"gpt\\u002d4o\""));
@@ -125,7 +147,8 @@ static void the_envelope_is_found(void **state) {
     assert_true(env.has_stream_options);
     assert_true(env.include_usage);
     assert_slices(in_body(body, env.include_usage_token), SLICE("true"));
-    assert_slices(in_body(body, env.stream_options_token), SLICE("{\"x\":{\"include_usage\":false},\"include_usage\":true}"));
+    assert_slices(in_body(body, env.stream_options_token),
+                  SLICE("{\"x\":{\"include_usage\":false},\"include_usage\":true}"));
     assert_int_equal(env.root_open, 1);
     assert_int_equal(env.n, 2);
     assert_int_equal(env.max_tokens, 7);
@@ -137,8 +160,11 @@ static void nulls_are_absent(void **state) {
     struct arena *a = arena_new();
     struct envelope env;
     struct request_fault fault;
-    assert_int_equal(peek(SLICE("{\"model\":\"m\"," M ",\"stream\":null,\"stream_options\":null,\"n\":null,\"max_tokens\":null}"), a,
-                          &env, &fault), 0);
+    assert_int_equal(
+        peek(SLICE("{\"model\":\"m\"," M
+                   ",\"stream\":null,\"stream_options\":null,\"n\":null,\"max_tokens\":null}"),
+             a, &env, &fault),
+        0);
     assert_false(env.stream);
     assert_false(env.has_stream_options);
     assert_int_equal(env.n, 1);
@@ -156,21 +182,24 @@ static const struct splice_row {
     {"{\"model\":\"m\"," M "}", NULL, false, "{\"model\":\"m\"," M "}"},
     {"{\"model\":\"m\"," M "}", NULL, true, "{\"model\":\"m\"," M "}"},
     {"{\"model\":\"m\"," M "}", "x\"y", false, "{\"model\":\"x\\\"y\"," M "}"},
-    {" { \"temperature\" : 1.00 , \"model\" : \"m\" , " M " } ", "n", false, " { \"temperature\" : 1.00 , \"model\" : \"n\" , " M " } "},
+    {" { \"temperature\" : 1.00 , \"model\" : \"m\" , " M " } ", "n", false,
+     " { \"temperature\" : 1.00 , \"model\" : \"n\" , " M " } "},
     {"{\"model\":\"m\"," M ",\"stream\":true}", NULL, true,
      "{\"stream_options\":{\"include_usage\":true},\"model\":\"m\"," M ",\"stream\":true}"},
     {"{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":null}", "n", true,
      "{\"model\":\"n\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
     {"{\"stream_options\":{ },\"model\":\"m\"," M ",\"stream\":true}", "n", true,
      "{\"stream_options\":{\"include_usage\":true },\"model\":\"n\"," M ",\"stream\":true}"},
-    {"{\"stream_options\":{\"include_obfuscation\":false},\"model\":\"m\"," M ",\"stream\":true}", NULL, true,
-     "{\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":false},\"model\":\"m\"," M ",\"stream\":true}"},
-    {"{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":false}}", NULL, true,
-     "{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
-    {"{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":null}}", "n", true,
-     "{\"model\":\"n\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
-    {"{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}", NULL, true,
-     "{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
+    {"{\"stream_options\":{\"include_obfuscation\":false},\"model\":\"m\"," M ",\"stream\":true}",
+     NULL, true,
+     "{\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":false},\"model\":\"m\"," M
+     ",\"stream\":true}"},
+    {"{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":false}}", NULL,
+     true, "{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
+    {"{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":null}}", "n",
+     true, "{\"model\":\"n\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
+    {"{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}", NULL,
+     true, "{\"model\":\"m\"," M ",\"stream\":true,\"stream_options\":{\"include_usage\":true}}"},
 };
 
 static void bodies_are_spliced(void **state) {
@@ -184,7 +213,8 @@ static void bodies_are_spliced(void **state) {
         struct buf out;
         unsigned n;
         assert_int_equal(peek(body, a, &env, &fault), 0);
-        assert_int_equal(request_splice(body, &env, slice_cstr(r->model), r->force, a, pieces, &n), 0);
+        assert_int_equal(request_splice(body, &env, slice_cstr(r->model), r->force, a, pieces, &n),
+                         0);
         assert_true(n <= SPLICE_PIECES);
         buf_init(&out, TEST_BYTES);
         for (unsigned k = 0; k < n; k++) put(&out, pieces[k]);
@@ -207,7 +237,9 @@ static void a_model_without_end_is_refused(void **state) {
     unsigned n;
     memset(name, 'a', sizeof name);
     assert_int_equal(peek(body, a, &env, &fault), 0);
-    assert_int_equal(request_splice(body, &env, slice_make(name, sizeof name), false, a, pieces, &n), -ERR_LIMIT);
+    assert_int_equal(
+        request_splice(body, &env, slice_make(name, sizeof name), false, a, pieces, &n),
+        -ERR_LIMIT);
     arena_free(a);
 }
 

@@ -49,63 +49,102 @@ static void check_round_trip(struct slice body, const char *origin) {
 /* Written from the model's fields as well: nothing in them that only the raw text keeps. */
 static const char *const plain[] = {
     MSG("{\"role\":\"user\",\"content\":\"h\\\"\\u00e9\\ud83d\\ude00\\n\"}"),
-    MSG("{\"role\":\"developer\",\"content\":\"x\",\"name\":\"n\"},{\"role\":\"system\",\"content\":[{\"type\":\"text\",\"text\":\"\"}]}"),
-    MSG("{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\",\"cache_control\":{\"type\":\"ephemeral\"}},"
+    MSG("{\"role\":\"developer\",\"content\":\"x\",\"name\":\"n\"},{\"role\":\"system\","
+        "\"content\":[{\"type\":\"text\",\"text\":\"\"}]}"),
+    MSG("{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"a\",\"cache_control\":{"
+        "\"type\":\"ephemeral\"}},"
         "{\"type\":\"image_url\",\"image_url\":{\"url\":\"https://x/y.png\",\"detail\":\"low\"}},"
         "{\"type\":\"image_url\",\"image_url\":{\"url\":\"data:image/png;base64,AA==\"}},"
         "{\"type\":\"input_audio\",\"input_audio\":{\"data\":\"AA==\",\"format\":\"wav\"}},"
-        "{\"type\":\"file\",\"file\":{\"file_id\":\"f1\"}},{\"type\":\"file\",\"file\":{\"filename\":\"a.pdf\",\"file_data\":\"data:x\"}}]}"),
-    MSG("{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":null,\"tool_calls\":["
-        "{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"},\"extra_content\":{\"g\":1}},"
+        "{\"type\":\"file\",\"file\":{\"file_id\":\"f1\"}},{\"type\":\"file\",\"file\":{"
+        "\"filename\":\"a.pdf\",\"file_data\":\"data:x\"}}]}"),
+    MSG("{\"role\":\"user\",\"content\":\"x\"},{\"role\":\"assistant\",\"content\":null,\"tool_"
+        "calls\":["
+        "{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"},"
+        "\"extra_content\":{\"g\":1}},"
         "{\"id\":\"c2\",\"type\":\"custom\",\"custom\":{\"name\":\"q\",\"input\":\"SELECT\"}}]},"
         "{\"role\":\"tool\",\"tool_call_id\":\"c1\",\"content\":\"r\"},"
-        "{\"role\":\"tool\",\"tool_call_id\":\"c2\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"text\",\"text\":\"b\"}]}"),
-    MSG("{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":\"\"}}]}"),
+        "{\"role\":\"tool\",\"tool_call_id\":\"c2\",\"content\":[{\"type\":\"text\",\"text\":\"a\"}"
+        ",{\"type\":\"text\",\"text\":\"b\"}]}"),
+    MSG("{\"role\":\"assistant\",\"tool_calls\":[{\"id\":\"c1\",\"type\":\"function\",\"function\":"
+        "{\"name\":\"f\",\"arguments\":\"\"}}]}"),
     MSG("{\"role\":\"assistant\",\"content\":\"\",\"refusal\":\"no\",\"audio\":{\"id\":\"a1\"}}"),
-    MSG("{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":\"refusal\",\"refusal\":\"b\"}],\"refusal\":null}"),
-    MSG("{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":\"hm\",\"reasoning\":\"hm\",\"reasoning_details\":[{\"x\":1}],"
+    MSG("{\"role\":\"assistant\",\"content\":[{\"type\":\"text\",\"text\":\"a\"},{\"type\":"
+        "\"refusal\",\"refusal\":\"b\"}],\"refusal\":null}"),
+    MSG("{\"role\":\"assistant\",\"content\":\"a\",\"reasoning_content\":\"hm\",\"reasoning\":"
+        "\"hm\",\"reasoning_details\":[{\"x\":1}],"
         "\"prefix\":true,\"thinking_blocks\":[]}"),
-    MSG("{\"role\":\"assistant\",\"content\":null,\"function_call\":{\"name\":\"f\",\"arguments\":\"{}\"}},"
-        "{\"role\":\"function\",\"name\":\"f\",\"content\":\"r\"},{\"role\":\"function\",\"name\":\"f\",\"content\":null}"),
-    MSG("{\"role\":\"user\",\"content\":\"a\",\"tool_call_id\":\"odd\",\"name\":null,\"tool_calls\":[],\"function_call\":null}"),
-    R("\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"d\",\"parameters\":{\"type\":\"object\","
-      "\"properties\":{}},\"strict\":true}},{\"type\":\"custom\",\"custom\":{\"name\":\"q\",\"format\":{\"type\":\"text\"}}}]"),
+    MSG("{\"role\":\"assistant\",\"content\":null,\"function_call\":{\"name\":\"f\",\"arguments\":"
+        "\"{}\"}},"
+        "{\"role\":\"function\",\"name\":\"f\",\"content\":\"r\"},{\"role\":\"function\",\"name\":"
+        "\"f\",\"content\":null}"),
+    MSG("{\"role\":\"user\",\"content\":\"a\",\"tool_call_id\":\"odd\",\"name\":null,\"tool_"
+        "calls\":[],\"function_call\":null}"),
+    R("\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"d\","
+      "\"parameters\":{\"type\":\"object\","
+      "\"properties\":{}},\"strict\":true}},{\"type\":\"custom\",\"custom\":{\"name\":\"q\","
+      "\"format\":{\"type\":\"text\"}}}]"),
     R("\"tools\":[],\"tool_choice\":null,\"stop\":null,\"user\":null"),
-    R("\"tool_choice\":\"auto\""), R("\"tool_choice\":\"none\""), R("\"tool_choice\":\"required\""),
+    R("\"tool_choice\":\"auto\""),
+    R("\"tool_choice\":\"none\""),
+    R("\"tool_choice\":\"required\""),
     R("\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"f\"}}"),
     R("\"tool_choice\":{\"type\":\"custom\",\"custom\":{\"name\":\"f\"}}"),
     R("\"functions\":[{\"name\":\"f\",\"parameters\":{}}],\"function_call\":{\"name\":\"f\"}"),
     R("\"functions\":[{\"name\":\"f\"}],\"function_call\":\"auto\""),
-    R("\"functions\":[{\"name\":\"f\"}],\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],\"function_call\":\"none\""),
+    R("\"functions\":[{\"name\":\"f\"}],\"tools\":[{\"type\":\"function\",\"function\":{\"name\":"
+      "\"f\"}}],\"function_call\":\"none\""),
     R("\"function_call\":\"auto\""),
-    R("\"stop\":\"\\n\""), R("\"stop\":[\"a\",\"b\"]"), R("\"stop\":[]"), R("\"user\":\"\""), R("\"user\":\"u\""),
-    R("\"stream\":true,\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":false}"), R("\"stream\":false"),
+    R("\"stop\":\"\\n\""),
+    R("\"stop\":[\"a\",\"b\"]"),
+    R("\"stop\":[]"),
+    R("\"user\":\"\""),
+    R("\"user\":\"u\""),
+    R("\"stream\":true,\"stream_options\":{\"include_usage\":true,\"include_obfuscation\":false}"),
+    R("\"stream\":false"),
     R("\"stream\":null"),
-    R("\"max_completion_tokens\":10,\"max_tokens\":null,\"temperature\":1.0,\"top_p\":1e-1,\"n\":2,\"presence_penalty\":-0.0,"
-      "\"frequency_penalty\":0.50,\"logit_bias\":{\"50256\":-100},\"logprobs\":true,\"top_logprobs\":0,\"seed\":9223372036854775807,"
-      "\"safety_identifier\":\"s\",\"prompt_cache_key\":\"k\",\"prompt_cache_options\":{\"mode\":\"implicit\"},"
-      "\"prompt_cache_retention\":\"24h\",\"parallel_tool_calls\":false,\"response_format\":{\"type\":\"json_object\"},"
-      "\"reasoning_effort\":\"low\",\"verbosity\":null,\"service_tier\":\"auto\",\"metadata\":{\"a\":\"b\"},\"store\":false,"
-      "\"modalities\":[\"text\",\"audio\"],\"audio\":{\"voice\":\"x\",\"format\":\"pcm16\"},\"prediction\":{\"type\":\"content\","
+    R("\"max_completion_tokens\":10,\"max_tokens\":null,\"temperature\":1.0,\"top_p\":1e-1,\"n\":2,"
+      "\"presence_penalty\":-0.0,"
+      "\"frequency_penalty\":0.50,\"logit_bias\":{\"50256\":-100},\"logprobs\":true,\"top_"
+      "logprobs\":0,\"seed\":9223372036854775807,"
+      "\"safety_identifier\":\"s\",\"prompt_cache_key\":\"k\",\"prompt_cache_options\":{\"mode\":"
+      "\"implicit\"},"
+      "\"prompt_cache_retention\":\"24h\",\"parallel_tool_calls\":false,\"response_format\":{"
+      "\"type\":\"json_object\"},"
+      "\"reasoning_effort\":\"low\",\"verbosity\":null,\"service_tier\":\"auto\",\"metadata\":{"
+      "\"a\":\"b\"},\"store\":false,"
+      "\"modalities\":[\"text\",\"audio\"],\"audio\":{\"voice\":\"x\",\"format\":\"pcm16\"},"
+      "\"prediction\":{\"type\":\"content\","
       "\"content\":\"x\"},\"web_search_options\":{},\"moderation\":{\"model\":\"m\"}"),
-    R("\"top_k\":40,\"min_p\":0.05,\"chat_template_kwargs\":{\"enable_thinking\":false},\"guided_json\":{},\"x\\u0079\\\"z\":1,"
+    R("\"top_k\":40,\"min_p\":0.05,\"chat_template_kwargs\":{\"enable_thinking\":false},\"guided_"
+      "json\":{},\"x\\u0079\\\"z\":1,"
       "\"big\":123456789012345678901234567890.10"),
 };
 
 /* Written as they came: the model has no place for all of it. */
 static const char *const strange[] = {
-    MSG("{\"role\":\"user\",\"content\":[{\"type\":\"video_url\",\"video_url\":{\"url\":\"x\"}},{\"text\":\"no type\"},"
+    MSG("{\"role\":\"user\",\"content\":[{\"type\":\"video_url\",\"video_url\":{\"url\":\"x\"}},{"
+        "\"text\":\"no type\"},"
         "{\"type\":\"text\",\"text\":7},{\"type\":\"image_url\",\"image_url\":\"plain\"},"
         "{\"type\":\"image_url\",\"image_url\":{\"url\":\"u\",\"extra\":1}}]}"),
-    MSG("{\"role\":\"assistant\",\"content\":\"x\",\"tool_calls\":[{\"id\":\"c\",\"type\":\"mcp\",\"mcp\":{}},"
-        "{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":{\"a\":1}}}]}"),
-    MSG("{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":[]}"), MSG("{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":null}"),
-    MSG("{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":[{\"type\":\"image_url\",\"image_url\":{\"url\":\"u\"}}]}"),
-    MSG("{\"role\":\"tool\",\"tool_call_id\":\"c\"}"), MSG("{\"role\":\"user\",\"content\":[]}"),
-    R("\"tools\":[{\"type\":\"web_search\"},{\"type\":\"function\",\"function\":{\"name\":\"f\",\"strict\":null,\"parameters\":null,"
+    MSG("{\"role\":\"assistant\",\"content\":\"x\",\"tool_calls\":[{\"id\":\"c\",\"type\":\"mcp\","
+        "\"mcp\":{}},"
+        "{\"id\":\"c\",\"type\":\"function\",\"function\":{\"name\":\"f\",\"arguments\":{\"a\":1}}}"
+        "]}"),
+    MSG("{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":[]}"),
+    MSG("{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":null}"),
+    MSG("{\"role\":\"tool\",\"tool_call_id\":\"c\",\"content\":[{\"type\":\"image_url\",\"image_"
+        "url\":{\"url\":\"u\"}}]}"),
+    MSG("{\"role\":\"tool\",\"tool_call_id\":\"c\"}"),
+    MSG("{\"role\":\"user\",\"content\":[]}"),
+    R("\"tools\":[{\"type\":\"web_search\"},{\"type\":\"function\",\"function\":{\"name\":\"f\","
+      "\"strict\":null,\"parameters\":null,"
       "\"x\":1},\"cache_control\":{}},{\"type\":\"function\"}]"),
-    R("\"tool_choice\":{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"auto\",\"tools\":[]}}"),
-    R("\"tool_choice\":\"sometimes\""), R("\"tool_choice\":{\"type\":\"mcp\"}"), R("\"user\":7"),
+    R("\"tool_choice\":{\"type\":\"allowed_tools\",\"allowed_tools\":{\"mode\":\"auto\",\"tools\":["
+      "]}}"),
+    R("\"tool_choice\":\"sometimes\""),
+    R("\"tool_choice\":{\"type\":\"mcp\"}"),
+    R("\"user\":7"),
 };
 
 static void requests_round_trip(void **state) {
@@ -114,7 +153,8 @@ static void requests_round_trip(void **state) {
         check_round_trip(slice_cstr(plain[i]), "chat");
         check_round_trip(slice_cstr(plain[i]), "another");
     }
-    for (size_t i = 0; i < sizeof strange / sizeof *strange; i++) check_round_trip(slice_cstr(strange[i]), "chat");
+    for (size_t i = 0; i < sizeof strange / sizeof *strange; i++)
+        check_round_trip(slice_cstr(strange[i]), "chat");
 }
 
 /* ---- the model ---- */
@@ -162,9 +202,13 @@ static void tools_and_choices_are_understood(void **state) {
     (void)state;
     struct arena *a = arena_new();
     struct llm_request rq;
-    decode(SLICE(R("\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":\"d\",\"parameters\":{\"a\":1},"
-                   "\"strict\":false}},{\"type\":\"custom\",\"custom\":{\"name\":\"q\"}},{\"type\":\"web_search\"}],"
-                   "\"tool_choice\":{\"type\":\"custom\",\"custom\":{\"name\":\"q\"}},\"stop\":[\"a\",\"b\\n\"]")), a, &rq);
+    decode(SLICE(R("\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\",\"description\":"
+                   "\"d\",\"parameters\":{\"a\":1},"
+                   "\"strict\":false}},{\"type\":\"custom\",\"custom\":{\"name\":\"q\"}},{\"type\":"
+                   "\"web_search\"}],"
+                   "\"tool_choice\":{\"type\":\"custom\",\"custom\":{\"name\":\"q\"}},\"stop\":["
+                   "\"a\",\"b\\n\"]")),
+           a, &rq);
     assert_int_equal(rq.n_tools, 3);
     assert_int_equal(rq.tools->kind, TOOL_FUNCTION);
     assert_slices(rq.tools->parameters, SLICE("{\"a\":1}"));
@@ -184,7 +228,8 @@ static void tools_and_choices_are_understood(void **state) {
 
 static void the_stream_flag_follows_the_envelope(void **state) {
     (void)state;
-    static const char *const bodies[] = {R("\"a\":1"), R("\"stream\":false"), R("\"stream\":null"), R("\"stream\":true")};
+    static const char *const bodies[] = {R("\"a\":1"), R("\"stream\":false"), R("\"stream\":null"),
+                                         R("\"stream\":true")};
     for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
         struct arena *a = arena_new();
         struct llm_request rq;
@@ -213,11 +258,14 @@ static void bad_members_are_refused(void **state) {
     } rows[] = {
         {MSG("{\"content\":\"x\"}"), "missing_required_parameter", "messages[0].role"},
         {MSG("{\"role\":7}"), "invalid_type", "messages[0].role"},
-        {MSG("{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"robot\"}"), "invalid_value", "messages[1].role"},
+        {MSG("{\"role\":\"user\",\"content\":\"a\"},{\"role\":\"robot\"}"), "invalid_value",
+         "messages[1].role"},
         {MSG("{\"role\":\"user\",\"content\":7}"), "invalid_type", "messages[0].content"},
-        {MSG("{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"\"},\"x\"]}"), "invalid_type", "messages[0].content[1]"},
+        {MSG("{\"role\":\"user\",\"content\":[{\"type\":\"text\",\"text\":\"\"},\"x\"]}"),
+         "invalid_type", "messages[0].content[1]"},
         {MSG("{\"role\":\"user\"},7"), "invalid_type", "messages[1]"},
-        {MSG("{\"role\":\"tool\",\"content\":\"x\"}"), "missing_required_parameter", "messages[0].tool_call_id"},
+        {MSG("{\"role\":\"tool\",\"content\":\"x\"}"), "missing_required_parameter",
+         "messages[0].tool_call_id"},
         {R("\"tools\":{}"), "invalid_type", "tools"},
         {R("\"tools\":[7]"), "invalid_type", "tools[0]"},
         {R("\"functions\":7"), "invalid_type", "functions"},
@@ -231,7 +279,8 @@ static void bad_members_are_refused(void **state) {
         struct arena *a = arena_new();
         struct llm_request rq;
         struct request_fault fault;
-        assert_int_equal(dialect_chat.decode_request(slice_cstr(rows[i].body), a, &rq, &fault), -ERR_USAGE);
+        assert_int_equal(dialect_chat.decode_request(slice_cstr(rows[i].body), a, &rq, &fault),
+                         -ERR_USAGE);
         assert_string_equal(fault.param, rows[i].param);
         if (rows[i].code) assert_string_equal(fault.code, rows[i].code);
         else assert_null(fault.code);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Properties over random answers: what is encoded is decoded again as it was; a stream, put together, is the whole answer; and the
- * written stream keeps the rules that clients need. */
+/* Properties over random answers: what is encoded is decoded again as it was; a stream, put
+ * together, is the whole answer; and the written stream keeps the rules that clients need. */
 #include "dialect_test.h"
 
 #include <yyjson.h>
@@ -27,11 +27,24 @@ static struct event *add(struct script *s, enum event_kind kind) {
 }
 
 static struct slice random_text(struct rng *g, struct arena *a) {
-    static const char *const bits[] = {"a", " whale", "\"", "\\", "\n", "\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80", "{\"x\":", "}", "\t\x01",
-                                       "\"}],\"usage\":", "data: [DONE]\n\n", "\xe2\x80\xa8"};
+    static const char *const bits[] = {"a",
+                                       " whale",
+                                       "\"",
+                                       "\\",
+                                       "\n",
+                                       "\xc3\xa9",
+                                       "\xe2\x82\xac",
+                                       "\xf0\x9f\x98\x80",
+                                       "{\"x\":",
+                                       "}",
+                                       "\t\x01",
+                                       "\"}],\"usage\":",
+                                       "data: [DONE]\n\n",
+                                       "\xe2\x80\xa8"};
     struct buf b;
     buf_init(&b, 4096);
-    for (uint64_t n = 1 + rng_below(g, 4); n > 0; n--) put(&b, slice_cstr(bits[rng_below(g, sizeof bits / sizeof *bits)]));
+    for (uint64_t n = 1 + rng_below(g, 4); n > 0; n--)
+        put(&b, slice_cstr(bits[rng_below(g, sizeof bits / sizeof *bits)]));
     struct slice s = arena_dup(a, buf_slice(&b));
     buf_dispose(&b);
     return s;
@@ -47,7 +60,8 @@ struct lane {
     unsigned n_tools, n_wire;
 };
 
-static struct event *add_block_event(struct script *s, const struct lane *l, uint16_t choice, enum event_kind kind) {
+static struct event *add_block_event(struct script *s, const struct lane *l, uint16_t choice,
+                                     enum event_kind kind) {
     struct event *ev = add(s, kind);
     ev->choice = choice;
     ev->block = l->block;
@@ -65,7 +79,8 @@ static void add_delta(struct script *s, struct rng *g, struct lane *l, uint16_t 
         ev = add(s, EV_LOGPROBS);
         ev->choice = choice;
         ev->block_kind = l->kind;
-        ev->raw_json = SLICE("[{\"token\":\"a\",\"logprob\":-0.10,\"bytes\":null,\"top_logprobs\":[]}]");
+        ev->raw_json = SLICE(
+            "[{\"token\":\"a\",\"logprob\":-0.10,\"bytes\":null,\"top_logprobs\":[]}]");
         if (begins) *add(s, EV_BLOCK_BEGIN) = begin;
     }
     ev = add_block_event(s, l, choice, EV_DELTA);
@@ -81,9 +96,11 @@ static void end_lane_block(struct script *s, struct lane *l, uint16_t choice) {
 }
 
 static void begin_text(struct script *s, struct rng *g, struct lane *l, uint16_t choice) {
-    static const enum block_kind kinds[] = {BLOCK_TEXT, BLOCK_REASONING, BLOCK_REFUSAL, BLOCK_AUDIO, BLOCK_REDACTED};
+    static const enum block_kind kinds[] = {BLOCK_TEXT, BLOCK_REASONING, BLOCK_REFUSAL, BLOCK_AUDIO,
+                                            BLOCK_REDACTED};
     enum block_kind kind = kinds[rng_below(g, 5)];
-    if (l->is_open && l->kind == kind && kind != BLOCK_REDACTED) return; /* it would be one block on the wire */
+    if (l->is_open && l->kind == kind && kind != BLOCK_REDACTED)
+        return; /* it would be one block on the wire */
     if (kind == BLOCK_AUDIO && l->has_audio) return;
     end_lane_block(s, l, choice);
     l->is_open = true;
@@ -93,7 +110,8 @@ static void begin_text(struct script *s, struct rng *g, struct lane *l, uint16_t
     l->has_audio |= kind == BLOCK_AUDIO;
     struct event *ev = add_block_event(s, l, choice, EV_BLOCK_BEGIN);
     if (kind == BLOCK_AUDIO) ev->u.tool.id = SLICE("audio_1");
-    if (kind == BLOCK_REDACTED) add_block_event(s, l, choice, EV_SIGNATURE)->text = random_text(g, s->a);
+    if (kind == BLOCK_REDACTED)
+        add_block_event(s, l, choice, EV_SIGNATURE)->text = random_text(g, s->a);
     else add_delta(s, g, l, choice);
 }
 
@@ -101,7 +119,9 @@ static void begin_tool(struct script *s, struct rng *g, struct lane *l, uint16_t
     if (l->n_tools == 8) return;
     end_lane_block(s, l, choice);
     uint64_t dice = rng_below(g, 5);
-    enum block_kind kind = dice == 0 && !l->has_function ? BLOCK_FUNCTION_CALL : dice == 1 ? BLOCK_CUSTOM_TOOL_CALL : BLOCK_TOOL_CALL;
+    enum block_kind kind = dice == 0 && !l->has_function ? BLOCK_FUNCTION_CALL
+                           : dice == 1                   ? BLOCK_CUSTOM_TOOL_CALL
+                                                         : BLOCK_TOOL_CALL;
     struct event *ev = add(s, EV_BLOCK_BEGIN);
     ev->flags = EVF_CONTENT;
     ev->choice = choice;
@@ -135,16 +155,19 @@ static void add_args(struct script *s, struct rng *g, struct lane *l, uint16_t c
 
 static void add_extra(struct script *s, struct rng *g, struct lane *l, uint16_t choice) {
     if (l->is_open && l->kind == BLOCK_AUDIO) {
-        add_block_event(s, l, choice, EV_OPAQUE)->raw_json = rng_below(g, 2) ? SLICE("\"QUJD\"") : SLICE("1763690000");
+        add_block_event(s, l, choice, EV_OPAQUE)->raw_json = rng_below(g, 2) ? SLICE("\"QUJD\"")
+                                                                             : SLICE("1763690000");
     } else if (l->is_open && l->kind == BLOCK_REASONING) {
         add_block_event(s, l, choice, EV_SIGNATURE)->text = SLICE("c2ln");
     } else if (l->is_open && l->kind == BLOCK_TEXT) {
-        add_block_event(s, l, choice, EV_ANNOTATION)->raw_json = SLICE("{\"type\":\"url_citation\",\"n\":1.0}");
+        add_block_event(s, l, choice, EV_ANNOTATION)->raw_json = SLICE(
+            "{\"type\":\"url_citation\",\"n\":1.0}");
     }
 }
 
 static void finish_lane(struct script *s, struct rng *g, struct lane *l, uint16_t choice) {
-    static const struct finish ends[] = {{STOP_END, {"stop", 4}, {NULL, 0}}, {STOP_LENGTH, {"length", 6}, {NULL, 0}},
+    static const struct finish ends[] = {{STOP_END, {"stop", 4}, {NULL, 0}},
+                                         {STOP_LENGTH, {"length", 6}, {NULL, 0}},
                                          {STOP_FILTER, {"content_filter", 14}, {NULL, 0}}};
     for (unsigned i = 0; i < l->n_tools; i++) {
         struct event *ev = add(s, EV_BLOCK_END);
@@ -157,7 +180,9 @@ static void finish_lane(struct script *s, struct rng *g, struct lane *l, uint16_
     ev->choice = choice;
     ev->u.finish = ends[rng_below(g, 3)];
     if (l->has_tools && ev->u.finish.reason == STOP_END) {
-        ev->u.finish = (struct finish){.reason = STOP_TOOL, .wire = l->has_function ? SLICE("function_call") : SLICE("tool_calls")};
+        ev->u.finish = (struct finish){.reason = STOP_TOOL,
+                                       .wire = l->has_function ? SLICE("function_call")
+                                                               : SLICE("tool_calls")};
     }
     l->is_done = true;
 }
@@ -180,7 +205,8 @@ static void make_script(struct script *s, struct rng *g, struct arena *a) {
     struct lane lanes[MAX_CHOICES] = {0};
     *s = (struct script){.a = a, .n_choices = (unsigned)(1 + rng_below(g, MAX_CHOICES))};
     struct event *ev = add(s, EV_START);
-    ev->u.start = (struct event_start){SLICE("chatcmpl-1"), SLICE("m"), SLICE("assistant"), 1763683200};
+    ev->u.start = (struct event_start){SLICE("chatcmpl-1"), SLICE("m"), SLICE("assistant"),
+                                       1763683200};
     for (uint64_t n = rng_below(g, 40); n > 0; n--) {
         uint16_t choice = (uint16_t)rng_below(g, s->n_choices);
         step(s, g, &lanes[choice], choice);
@@ -188,7 +214,8 @@ static void make_script(struct script *s, struct rng *g, struct arena *a) {
     for (unsigned c = 0; c < s->n_choices; c++) finish_lane(s, g, &lanes[c], (uint16_t)c);
     if (rng_below(g, 2)) {
         ev = add(s, EV_USAGE);
-        ev->u.usage = (struct usage){.in_total = 12, .out_total = 5, .cache_read = 2, .cache_write = 3, .reasoning = 1};
+        ev->u.usage = (struct usage){
+            .in_total = 12, .out_total = 5, .cache_read = 2, .cache_write = 3, .reasoning = 1};
     }
     add(s, EV_END);
 }
@@ -200,7 +227,8 @@ static int collect_said(void *self, const struct event *ev) {
     if (e.kind == EV_BLOCK_END) return 0;
     e.flags &= EVF_CONTENT;
     if (e.kind == EV_OPAQUE || e.block_kind == BLOCK_AUDIO) e.flags = 0;
-    if (e.kind == EV_BLOCK_BEGIN && e.block_kind != BLOCK_AUDIO && e.u.tool.name.len == 0) e.u.tool = (struct event_tool){0};
+    if (e.kind == EV_BLOCK_BEGIN && e.block_kind != BLOCK_AUDIO && e.u.tool.name.len == 0)
+        e.u.tool = (struct event_tool){0};
     if (e.kind == EV_BLOCK_BEGIN && e.u.tool.id.len == 0) e.u.tool.id = SLICE_NULL;
     put_event(self, &e);
     return 0;
@@ -209,7 +237,8 @@ static int collect_said(void *self, const struct event *ev) {
 static void encode(const struct script *s, struct buf *out) {
     struct encoder_options o = {.id = SLICE("x"), .model = SLICE("y"), .include_usage = true};
     struct encoder *x = dialect_chat.encoder_new(&o);
-    for (unsigned i = 0; i < s->n; i++) assert_int_equal(dialect_chat.encoder_event(x, &s->events[i], out), 0);
+    for (unsigned i = 0; i < s->n; i++)
+        assert_int_equal(dialect_chat.encoder_event(x, &s->events[i], out), 0);
     dialect_chat.encoder_free(x);
 }
 
@@ -290,7 +319,8 @@ static void streamed_and_whole_are_the_same(void **state) {
     for (int round = 0; round < ROUNDS; round++) {
         struct arena *a = arena_new();
         struct script *s = arena_alloc(a, sizeof *s);
-        struct answer *direct = answer_new(TEST_BYTES), *streamed = answer_new(TEST_BYTES), *whole = answer_new(TEST_BYTES);
+        struct answer *direct = answer_new(TEST_BYTES), *streamed = answer_new(TEST_BYTES),
+                      *whole = answer_new(TEST_BYTES);
         struct event_sink to_streamed = {reduce, streamed}, to_whole = {reduce, whole};
         struct buf wire, x, y, z;
         buf_init(&wire, TEST_BYTES);
@@ -338,7 +368,8 @@ static void check_tool(struct rules *r, uint64_t choice, yyjson_val *call) {
 
 static void check_choice(struct rules *r, yyjson_val *choice) {
     uint64_t i = yyjson_get_uint(yyjson_obj_get(choice, "index"));
-    yyjson_val *delta = yyjson_obj_get(choice, "delta"), *finish = yyjson_obj_get(choice, "finish_reason");
+    yyjson_val *delta = yyjson_obj_get(choice, "delta"),
+               *finish = yyjson_obj_get(choice, "finish_reason");
     assert_true(yyjson_is_uint(yyjson_obj_get(choice, "index")) && i < MAX_CHOICES);
     assert_true(yyjson_is_obj(delta));
     assert_non_null(finish);
@@ -365,7 +396,8 @@ static int check_frame(void *self, const struct sse_frame *f) {
         return 0;
     }
     yyjson_doc *doc = yyjson_read(f->data.ptr, f->data.len, 0);
-    yyjson_val *root = yyjson_doc_get_root(doc), *choices = yyjson_obj_get(root, "choices"), *usage = yyjson_obj_get(root, "usage");
+    yyjson_val *root = yyjson_doc_get_root(doc), *choices = yyjson_obj_get(root, "choices"),
+               *usage = yyjson_obj_get(root, "usage");
     assert_non_null(doc);
     assert_true(yyjson_equals_str(yyjson_obj_get(root, "object"), "chat.completion.chunk"));
     assert_true(yyjson_equals_str(yyjson_obj_get(root, "id"), "chatcmpl-1"));
@@ -419,7 +451,8 @@ static void a_frame_is_whole_or_not_there(void **state) {
         for (unsigned i = 0; i < s->n; i++) {
             int rc = dialect_chat.encoder_event(x, &s->events[i], &wire);
             assert_true(rc == 0 || rc == -ERR_LIMIT);
-            assert_true(wire.len == 0 || (wire.ptr[wire.len - 1] == '\n' && wire.ptr[wire.len - 2] == '\n'));
+            assert_true(wire.len == 0 ||
+                        (wire.ptr[wire.len - 1] == '\n' && wire.ptr[wire.len - 2] == '\n'));
             if (rc) break;
         }
         dialect_chat.encoder_free(x);

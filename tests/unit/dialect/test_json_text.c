@@ -8,7 +8,8 @@ static void members_and_elements_are_walked(void **state) {
     struct json_walk w = json_walk_begin(SLICE(" {}"));
     struct slice key, value;
     assert_false(json_walk_member(&w, &key, &value));
-    w = json_walk_begin(SLICE("{ \"a\" : {\"x\":[1,\"}\\\\\"]} , \"b\\\"c\":\"y\\\\\" ,\"d\":-1.5e3}"));
+    w = json_walk_begin(
+        SLICE("{ \"a\" : {\"x\":[1,\"}\\\\\"]} , \"b\\\"c\":\"y\\\\\" ,\"d\":-1.5e3}"));
     assert_true(json_walk_member(&w, &key, &value));
     assert_slices(key, SLICE("a"));
     assert_slices(value, SLICE("{\"x\":[1,\"}\\\\\"]}"));
@@ -39,8 +40,10 @@ static void any_text_is_survived(void **state) {
             struct json_walk w = json_walk_begin(slice_make(copy, n)), v = w;
             struct slice key, value;
             unsigned steps = 0;
-            while (json_walk_member(&w, &key, &value)) assert_true(++steps < 100 && value.ptr + value.len <= copy + n);
-            while (json_walk_element(&v, &value)) assert_true(++steps < 100 && value.ptr + value.len <= copy + n);
+            while (json_walk_member(&w, &key, &value))
+                assert_true(++steps < 100 && value.ptr + value.len <= copy + n);
+            while (json_walk_element(&v, &value))
+                assert_true(++steps < 100 && value.ptr + value.len <= copy + n);
             free(copy);
         }
     }
@@ -52,9 +55,18 @@ static void whole_numbers_are_read(void **state) {
         const char *text;
         bool ok;
         int64_t value;
-    } rows[] = {{"0", true, 0},         {"-7", true, -7},  {"9223372036854775807", true, INT64_MAX}, {"12.0", true, 12}, {"1e3", true, 1000},
-                {"1.5", false, 0},      {"1e300", false, 0}, {"\"1\"", false, 0},                     {"null", false, 0}, {"", false, 0},
-                {"99999999999999999999", false, 0}, {"true", false, 0}};
+    } rows[] = {{"0", true, 0},
+                {"-7", true, -7},
+                {"9223372036854775807", true, INT64_MAX},
+                {"12.0", true, 12},
+                {"1e3", true, 1000},
+                {"1.5", false, 0},
+                {"1e300", false, 0},
+                {"\"1\"", false, 0},
+                {"null", false, 0},
+                {"", false, 0},
+                {"99999999999999999999", false, 0},
+                {"true", false, 0}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int64_t n = 0;
         assert_int_equal(json_text_int(slice_cstr(rows[i].text), &n), rows[i].ok);
@@ -87,10 +99,8 @@ static void strings_are_decoded_where_needed(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(members_and_elements_are_walked),
-        cmocka_unit_test(any_text_is_survived),
-        cmocka_unit_test(whole_numbers_are_read),
-        cmocka_unit_test(types_are_named),
+        cmocka_unit_test(members_and_elements_are_walked),  cmocka_unit_test(any_text_is_survived),
+        cmocka_unit_test(whole_numbers_are_read),           cmocka_unit_test(types_are_named),
         cmocka_unit_test(strings_are_decoded_where_needed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

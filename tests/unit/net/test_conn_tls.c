@@ -422,6 +422,25 @@ static void test_big_write_to_slow_reader(void **state) {
     tls_close(&ts);
 }
 
+/* The turn's 64 KiB are over while OpenSSL holds records that no socket event will tell of: it has
+ * emptied the socket. */
+static void test_rest_comes_after_a_full_turn(void **state) {
+    (void)state;
+    static const char block[4000];
+    struct tls_stage ts;
+    tls_start(&ts);
+    exchange(&ts);   /* the tickets are through */
+    size_t sent = 0, got = ts.st.client.got_bytes;
+    conn_read_off(ts.st.client.c);
+    for (int i = 0; i < 18 && end_write(&ts.st.server, slice_make(block, sizeof block)) > 0; i++) {
+        sent += sizeof block;
+    }
+    turn_until(ts.st.l, sock_kernel_bytes(ts.st.client.c->sock) > sent);
+    conn_read_on(ts.st.client.c);
+    turn_until(ts.st.l, ts.st.client.got_bytes == got + sent);
+    tls_close(&ts);
+}
+
 /* What TLS sealed but could not send must come again: less is refused, not sent in its place. */
 static void test_retry_with_less_is_refused(void **state) {
     (void)state;
@@ -572,6 +591,7 @@ int main(void) {
         cmocka_unit_test(test_quiet),
         cmocka_unit_test(test_pending_bytes_come_after_read_on),
         cmocka_unit_test(test_big_write_to_slow_reader),
+        cmocka_unit_test(test_rest_comes_after_a_full_turn),
         cmocka_unit_test(test_retry_with_less_is_refused),
         cmocka_unit_test(test_one_recv_and_one_send_a_token),
         cmocka_unit_test(test_write_before_handshake),

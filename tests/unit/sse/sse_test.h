@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the tests of this room share: feeding a stream in pieces, and writing down what came of it. */
+/* What the tests of this room share: feeding a stream in pieces, and writing down what came of it.
+ */
 #ifndef PENSTOCK_TESTS_SSE_TEST_H
 #define PENSTOCK_TESTS_SSE_TEST_H
 
@@ -17,8 +18,8 @@
 
 #define TEST_BYTES ((size_t)64 << 20)
 
-/* `text` lists the frames, one a line, without what may depend on the split (blanks); `raw` is all raws;
- * `client` is what a gateway would send. */
+/* `text` lists the frames, one a line, without what may depend on the split (blanks); `raw` is all
+ * raws; `client` is what a gateway would send. */
 struct recorder {
     struct buf text, raw, client;
     unsigned n_frames;
@@ -44,7 +45,11 @@ static inline void put(struct buf *b, struct slice s) {
 static inline void put_escaped(struct buf *b, struct slice s) {
     for (size_t i = 0; i < s.len; i++) {
         unsigned char c = (unsigned char)s.ptr[i];
-        const char *form = c == '\n' ? "\\n" : c == '\r' ? "\\r" : c == '\t' ? "\\t" : c == '\\' ? "\\\\" : NULL;
+        const char *form = c == '\n'   ? "\\n"
+                           : c == '\r' ? "\\r"
+                           : c == '\t' ? "\\t"
+                           : c == '\\' ? "\\\\"
+                                       : NULL;
         if (form) put(b, slice_cstr(form));
         else if (c >= 0x20 && c < 0x7f) assert_int_equal(buf_append_byte(b, (char)c), 0);
         else assert_int_equal(buf_appendf(b, "\\x%02x", c), 0);
@@ -52,12 +57,14 @@ static inline void put_escaped(struct buf *b, struct slice s) {
 }
 
 static inline const char *flag_names(uint32_t flags, char *to, size_t size) {
-    static const char *const names[] = {"EVENT", "COMMENT", "BLANK", "PIECE", "PIECE_LAST", "DATA", "MULTILINE", "NAME", "ID",
-                                        "RETRY", "LONE_CR", "BOM", "BAD_UTF8", "UNTERMINATED", "TAIL", "ORPHAN"};
+    static const char *const names[] = {
+        "EVENT", "COMMENT", "BLANK", "PIECE",    "PIECE_LAST",   "DATA", "MULTILINE", "NAME", "ID",
+        "RETRY", "LONE_CR", "BOM",   "BAD_UTF8", "UNTERMINATED", "TAIL", "ORPHAN"};
     size_t at = 0;
     to[0] = '\0';
     for (unsigned i = 0; i < sizeof names / sizeof *names; i++) {
-        if (flags & 1u << i) at += (size_t)snprintf(to + at, size - at, "%s%s", at ? "+" : "", names[i]);
+        if (flags & 1u << i)
+            at += (size_t)snprintf(to + at, size - at, "%s%s", at ? "+" : "", names[i]);
     }
     return to;
 }
@@ -84,8 +91,10 @@ static inline int record(void *self, const struct sse_frame *f) {
     return 0;
 }
 
-/* Feeds a copy of exactly that size that is gone after the call, so that stale pointers and overruns show. */
-static inline int feed_copy(struct sse_parser *p, struct slice s, const struct sse_sink *sink, struct err *e) {
+/* Feeds a copy of exactly that size that is gone after the call, so that stale pointers and
+ * overruns show. */
+static inline int feed_copy(struct sse_parser *p, struct slice s, const struct sse_sink *sink,
+                            struct err *e) {
     char *copy = malloc(s.len ? s.len : 1);
     if (s.len > 0) memcpy(copy, s.ptr, s.len);
     int rc = sse_parser_feed(p, slice_make(copy, s.len), sink, e);
@@ -94,7 +103,8 @@ static inline int feed_copy(struct sse_parser *p, struct slice s, const struct s
 }
 
 /* Whole stream cut at the given ascending offsets. */
-static inline int replay(struct recorder *r, const struct sse_options *o, struct slice in, const size_t *cuts, size_t n_cuts) {
+static inline int replay(struct recorder *r, const struct sse_options *o, struct slice in,
+                         const size_t *cuts, size_t n_cuts) {
     struct sse_parser p;
     struct err e;
     struct sse_sink sink = {record, r};
@@ -116,8 +126,8 @@ static inline void assert_slices(struct slice a, struct slice b) {
     size_t same = 0;
     while (same < a.len && same < b.len && a.ptr[same] == b.ptr[same]) same++;
     size_t from = same > 300 ? same - 300 : 0;
-    fprintf(stderr, "differs at byte %zu\n---- got:\n%.*s\n---- expected:\n%.*s\n", same, SLICE_FMT(slice_sub(a, from, 600)),
-            SLICE_FMT(slice_sub(b, from, 600)));
+    fprintf(stderr, "differs at byte %zu\n---- got:\n%.*s\n---- expected:\n%.*s\n", same,
+            SLICE_FMT(slice_sub(a, from, 600)), SLICE_FMT(slice_sub(b, from, 600)));
     fail();
 }
 

@@ -4,7 +4,8 @@
 #include "base/random.h"
 
 #define S(literal) SLICE(literal)
-#define T(literal) {"" literal, sizeof(literal) - 1} /* in static tables */
+#define T(literal)                                                                                 \
+    { "" literal, sizeof(literal) - 1 } /* in static tables */
 
 /* ---- what a stream becomes: one row a case, checked whole and at every split ---- */
 
@@ -19,37 +20,65 @@ static const struct row rows[] = {
     {"event", T("data: {\"a\":1}\n\n"), "EVENT+DATA [] [{\"a\":1}] []\n", NULL},
     {"no space", T("data:1\n\n"), "EVENT+DATA [] [1] []\n", NULL},
     {"several lines pass", T("data: 1\ndata: 2\n\n"), "EVENT+DATA+MULTILINE [] [1\\n2] []\n", NULL},
-    {"seven lines", T("data: 1\nx\ny\ndata: 2\n: z\ndata: 3\ndata\n\n"), "EVENT+DATA+MULTILINE [] [1\\n2\\n3\\n] []\n", NULL},
+    {"seven lines", T("data: 1\nx\ny\ndata: 2\n: z\ndata: 3\ndata\n\n"),
+     "EVENT+DATA+MULTILINE [] [1\\n2\\n3\\n] []\n", NULL},
     {"name", T("event: x\ndata: 1\n\n"), "EVENT+DATA+NAME [x] [1] []\n", NULL},
-    {"crlf", T("data: 1\r\n\r\ndata: 2\r\n\r\n"), "EVENT+DATA [] [1] []\nEVENT+DATA [] [2] []\n", NULL},
-    {"comment leaves alone", T(": ping\ndata: 1\n\n"), "COMMENT [] [] []\nEVENT+DATA [] [1] []\n", NULL},
+    {"crlf", T("data: 1\r\n\r\ndata: 2\r\n\r\n"), "EVENT+DATA [] [1] []\nEVENT+DATA [] [2] []\n",
+     NULL},
+    {"comment leaves alone", T(": ping\ndata: 1\n\n"), "COMMENT [] [] []\nEVENT+DATA [] [1] []\n",
+     NULL},
     {"comment inside stays", T("data: 1\n: ping\n\n"), "EVENT+DATA [] [1] []\n", NULL},
     {"blanks", T("\n\r\n\rdata: 1\n\n\n"), "EVENT+DATA [] [1] []\n", NULL},
     {"lone cr", T("data: 1\r\r"), "EVENT+DATA+LONE_CR [] [1] []\n", "data: 1\n\n"},
-    {"a terminating cr is not flagged", T("data: 1\n\rdata: 2\n\n"), "EVENT+DATA [] [1] []\nEVENT+DATA [] [2] []\n", NULL},
-    {"bom", T("\xef\xbb\xbf" "data: 1\n\n"), "EVENT+DATA+BOM [] [1] []\n", "data: 1\n\n"},
-    {"bom and comment", T("\xef\xbb\xbf: x\ndata: 1\n\n"), "COMMENT+BOM [] [] []\nEVENT+DATA [] [1] []\n", "data: 1\n\n"},
+    {"a terminating cr is not flagged", T("data: 1\n\rdata: 2\n\n"),
+     "EVENT+DATA [] [1] []\nEVENT+DATA [] [2] []\n", NULL},
+    {"bom",
+     T("\xef\xbb\xbf"
+       "data: 1\n\n"),
+     "EVENT+DATA+BOM [] [1] []\n", "data: 1\n\n"},
+    {"bom and comment", T("\xef\xbb\xbf: x\ndata: 1\n\n"),
+     "COMMENT+BOM [] [] []\nEVENT+DATA [] [1] []\n", "data: 1\n\n"},
     {"bom and blank", T("\xef\xbb\xbf\r\ndata: 1\n\n"), "EVENT+DATA [] [1] []\n", "data: 1\n\n"},
-    {"half a bom is text", T("\xef\xbb" "data: 1\n\n"), "EVENT+BAD_UTF8 [] [] []\n", ""},
-    {"id", T("id: 7\ndata: 1\n\ndata: 2\n\n"), "EVENT+DATA+ID [] [1] [7]\nEVENT+DATA [] [2] [7]\n", "data: 1\n\ndata: 2\n\n"},
+    {"half a bom is text",
+     T("\xef\xbb"
+       "data: 1\n\n"),
+     "EVENT+BAD_UTF8 [] [] []\n", ""},
+    {"id", T("id: 7\ndata: 1\n\ndata: 2\n\n"), "EVENT+DATA+ID [] [1] [7]\nEVENT+DATA [] [2] [7]\n",
+     "data: 1\n\ndata: 2\n\n"},
     {"id and crlf", T("id: 7\r\ndata: 1\r\n\r\n"), "EVENT+DATA+ID [] [1] [7]\n", "data: 1\n\n"},
     {"retry", T("retry: 5\ndata: 1\n\n"), "EVENT+DATA+RETRY [] [1] []\n", "data: 1\n\n"},
-    {"retry alone", T("retry: 5\r\n\r\ndata: 1\n\n"), "EVENT+RETRY [] [] []\nEVENT+DATA [] [1] []\n", "data: 1\n\n"},
-    {"name alone", T("event: ping\r\n\r\ndata: 1\n\n"), "EVENT+NAME [ping] [] []\nEVENT+DATA [] [1] []\n", "data: 1\n\n"},
-    {"empty data", T("event: ping\ndata:\n\ndata: 1\n\n"), "EVENT+DATA+NAME [ping] [] []\nEVENT+DATA [] [1] []\n", "data: 1\n\n"},
+    {"retry alone", T("retry: 5\r\n\r\ndata: 1\n\n"),
+     "EVENT+RETRY [] [] []\nEVENT+DATA [] [1] []\n", "data: 1\n\n"},
+    {"name alone", T("event: ping\r\n\r\ndata: 1\n\n"),
+     "EVENT+NAME [ping] [] []\nEVENT+DATA [] [1] []\n", "data: 1\n\n"},
+    {"empty data", T("event: ping\ndata:\n\ndata: 1\n\n"),
+     "EVENT+DATA+NAME [ping] [] []\nEVENT+DATA [] [1] []\n", "data: 1\n\n"},
     {"blank data", T("data: \t \n\n"), "EVENT+DATA [] [\\t ] []\n", ""},
     {"done", T("data: [DONE]\n\n"), "EVENT+DATA [] [[DONE]] []\n", NULL},
-    {"done and a blank", T("data: [DONE] \n\n"), "EVENT+DATA [] [[DONE] ] []\n", "data: [DONE]\n\n"},
-    {"a blank and done", T("data:  [DONE]\n\n"), "EVENT+DATA [] [ [DONE]] []\n", "data: [DONE]\n\n"},
-    {"bad utf-8", T("data: a\xff" "b\n\n"), "EVENT+DATA+BAD_UTF8 [] [a\\xffb] []\n", "data: a\xef\xbf\xbd" "b\n\n"},
-    {"cut sequence", T("data: a\xe2\x82\n\n"), "EVENT+DATA+BAD_UTF8 [] [a\\xe2\\x82] []\n", "data: a\xef\xbf\xbd\n\n"},
-    {"bad utf-8 in a comment", T(": \xff\ndata: 1\n\n"), "COMMENT+BAD_UTF8 [] [] []\nEVENT+DATA [] [1] []\n", "data: 1\n\n"},
-    {"good utf-8", T("data: \xc3\xa9\xf0\x9f\x98\x80\n\n"), "EVENT+DATA [] [\\xc3\\xa9\\xf0\\x9f\\x98\\x80] []\n", NULL},
-    {"no empty line", T("data: 1\n\ndata: 2\n"), "EVENT+DATA [] [1] []\nEVENT+DATA+UNTERMINATED [] [2] []\n",
-     "data: 1\n\ndata: 2\n\n"},
-    {"no line end", T("data: [DONE]"), "EVENT+DATA+UNTERMINATED [] [[DONE]] []\n", "data: [DONE]\n\n"},
-    {"half a field", T("data: 1\n\nda"), "EVENT+DATA [] [1] []\nEVENT+UNTERMINATED [] [] []\n", "data: 1\n\n"},
-    {"half a comment", T("data: 1\n\n: x"), "EVENT+DATA [] [1] []\nCOMMENT+UNTERMINATED [] [] []\n", "data: 1\n\n"},
+    {"done and a blank", T("data: [DONE] \n\n"), "EVENT+DATA [] [[DONE] ] []\n",
+     "data: [DONE]\n\n"},
+    {"a blank and done", T("data:  [DONE]\n\n"), "EVENT+DATA [] [ [DONE]] []\n",
+     "data: [DONE]\n\n"},
+    {"bad utf-8",
+     T("data: a\xff"
+       "b\n\n"),
+     "EVENT+DATA+BAD_UTF8 [] [a\\xffb] []\n",
+     "data: a\xef\xbf\xbd"
+     "b\n\n"},
+    {"cut sequence", T("data: a\xe2\x82\n\n"), "EVENT+DATA+BAD_UTF8 [] [a\\xe2\\x82] []\n",
+     "data: a\xef\xbf\xbd\n\n"},
+    {"bad utf-8 in a comment", T(": \xff\ndata: 1\n\n"),
+     "COMMENT+BAD_UTF8 [] [] []\nEVENT+DATA [] [1] []\n", "data: 1\n\n"},
+    {"good utf-8", T("data: \xc3\xa9\xf0\x9f\x98\x80\n\n"),
+     "EVENT+DATA [] [\\xc3\\xa9\\xf0\\x9f\\x98\\x80] []\n", NULL},
+    {"no empty line", T("data: 1\n\ndata: 2\n"),
+     "EVENT+DATA [] [1] []\nEVENT+DATA+UNTERMINATED [] [2] []\n", "data: 1\n\ndata: 2\n\n"},
+    {"no line end", T("data: [DONE]"), "EVENT+DATA+UNTERMINATED [] [[DONE]] []\n",
+     "data: [DONE]\n\n"},
+    {"half a field", T("data: 1\n\nda"), "EVENT+DATA [] [1] []\nEVENT+UNTERMINATED [] [] []\n",
+     "data: 1\n\n"},
+    {"half a comment", T("data: 1\n\n: x"), "EVENT+DATA [] [1] []\nCOMMENT+UNTERMINATED [] [] []\n",
+     "data: 1\n\n"},
     {"a bom alone", T("\xef\xbb\xbf"), "", ""},
     {"unknown fields alone", T("foo: 1\n\n"), "EVENT [] [] []\n", ""},
     {"nothing", T(""), "", NULL},
@@ -60,7 +89,8 @@ static void check_row(const struct row *row, const size_t *cuts, size_t n_cuts) 
     recorder_init(&r);
     assert_int_equal(replay(&r, NULL, row->in, cuts, n_cuts), 0);
     struct slice client = row->client ? slice_cstr(row->client) : row->in;
-    if (!slice_eq(buf_slice(&r.text), slice_cstr(row->frames)) || !slice_eq(buf_slice(&r.client), client)) {
+    if (!slice_eq(buf_slice(&r.text), slice_cstr(row->frames)) ||
+        !slice_eq(buf_slice(&r.client), client)) {
         print_error("%s, cut at %zd\n", row->what, n_cuts ? (ssize_t)cuts[0] : -1);
     }
     assert_slices(buf_slice(&r.text), slice_cstr(row->frames));
@@ -111,7 +141,8 @@ static void retry_is_remembered(void **state) {
     struct sse_sink sink = {record, &r};
     recorder_init(&r);
     sse_parser_init(&p, NULL);
-    assert_int_equal(feed_copy(&p, S("retry: 1500\n\nretry: 3s\n\nretry: 99999999999\n\n"), &sink, NULL), 0);
+    assert_int_equal(
+        feed_copy(&p, S("retry: 1500\n\nretry: 3s\n\nretry: 99999999999\n\n"), &sink, NULL), 0);
     assert_int_equal(p.reconnect_ms, 1500);
     sse_parser_dispose(&p);
     recorder_dispose(&r);
@@ -151,9 +182,15 @@ static void an_event_over_the_limit_is_refused(void **state) {
     static const struct {
         struct slice in;
         bool ok;
-    } cases[] = {{T("data: 12\n\n"), true},          {T("data: 123\n\n"), false},   {T("data: 1\r\n\r\n"), true},
-                 {T("data: 12\r\n\r\n"), false},     {T(": 3456789\ndata\n\n"), true}, {T(": 34567890\n"), false},
-                 {T("data: 12\n\ndata: 34\n\n"), true}, {T("aaaaaaaaaa"), true},     {T("aaaaaaaaaaa"), false}};
+    } cases[] = {{T("data: 12\n\n"), true},
+                 {T("data: 123\n\n"), false},
+                 {T("data: 1\r\n\r\n"), true},
+                 {T("data: 12\r\n\r\n"), false},
+                 {T(": 3456789\ndata\n\n"), true},
+                 {T(": 34567890\n"), false},
+                 {T("data: 12\n\ndata: 34\n\n"), true},
+                 {T("aaaaaaaaaa"), true},
+                 {T("aaaaaaaaaaa"), false}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         for (size_t cut = 0; cut <= cases[i].in.len; cut++) {
             struct recorder r;
@@ -218,7 +255,8 @@ static void nothing_follows_the_end(void **state) {
 
 static void a_large_event_leaves_in_pieces(void **state) {
     (void)state;
-    struct slice in = S("data: 1\n\ndata: 0123456789\r\nid: 5\r\nfoo\r\n\r\n: c\ndata: 2\n\n: a comment is never cut\n");
+    struct slice in = S("data: 1\n\ndata: 0123456789\r\nid: 5\r\nfoo\r\n\r\n: c\ndata: 2\n\n: a "
+                        "comment is never cut\n");
     const struct sse_options o = {.cut_through_bytes = 8};
     size_t each[128];
     for (size_t i = 1; i < in.len; i++) each[i - 1] = i;
@@ -236,9 +274,11 @@ static void a_large_event_leaves_in_pieces(void **state) {
     struct slice text = buf_slice(&r.text), all = text;
     assert_true(slice_starts_with(text, S("EVENT+DATA [] [1] []\nPIECE [] [] []\n")));
     unsigned n_last = 0;
-    for (; text.len > 0; text = slice_from(text, 1)) n_last += slice_starts_with(text, S("PIECE+PIECE_LAST "));
+    for (; text.len > 0; text = slice_from(text, 1))
+        n_last += slice_starts_with(text, S("PIECE+PIECE_LAST "));
     assert_int_equal(n_last, 1);
-    static const char tail[] = "PIECE+PIECE_LAST [] [] []\nCOMMENT [] [] []\nEVENT+DATA [] [2] []\nCOMMENT [] [] []\n";
+    static const char tail[] =
+        "PIECE+PIECE_LAST [] [] []\nCOMMENT [] [] []\nEVENT+DATA [] [2] []\nCOMMENT [] [] []\n";
     assert_slices(slice_from(all, all.len - strlen(tail)), slice_cstr(tail));
     recorder_dispose(&r);
 }
@@ -250,17 +290,41 @@ static void a_cut_piece_is_told(void **state) {
     recorder_init(&r);
     size_t cut = 12;
     assert_int_equal(replay(&r, &o, S("data: 0123456789abcdef\r\n"), &cut, 1), 0);
-    assert_slices(buf_slice(&r.text), S("PIECE [] [] []\nPIECE [] [] []\nPIECE+PIECE_LAST+UNTERMINATED [] [] []\n"));
+    assert_slices(buf_slice(&r.text),
+                  S("PIECE [] [] []\nPIECE [] [] []\nPIECE+PIECE_LAST+UNTERMINATED [] [] []\n"));
     recorder_dispose(&r);
 }
 
 /* ---- properties over random streams ---- */
 
-static const struct slice fragments[] = {
-    T("data: {\"a\":1}"), T("data:"), T("data"), T("data: [DONE]"), T("data: [DONE] "), T("event: x"), T("event:"), T("id: 1"), T("id"),
-    T("retry: 3"), T(": hb"), T(":"), T("foo: bar"), T("\xef\xbb\xbf"), T("\xff"), T("data: \xe2\x82\xac"), T("data: \xe2\x82"),
-    T("\n"), T("\r"), T("\r\n"), T("\n\n"), T("\r\n\r\n"), T("\r\r"), T("\n"), T("\r\n"), T("\n\n"),
-    T("data: 0123456789012345678901234567890123456789"), T("x")};
+static const struct slice fragments[] = {T("data: {\"a\":1}"),
+                                         T("data:"),
+                                         T("data"),
+                                         T("data: [DONE]"),
+                                         T("data: [DONE] "),
+                                         T("event: x"),
+                                         T("event:"),
+                                         T("id: 1"),
+                                         T("id"),
+                                         T("retry: 3"),
+                                         T(": hb"),
+                                         T(":"),
+                                         T("foo: bar"),
+                                         T("\xef\xbb\xbf"),
+                                         T("\xff"),
+                                         T("data: \xe2\x82\xac"),
+                                         T("data: \xe2\x82"),
+                                         T("\n"),
+                                         T("\r"),
+                                         T("\r\n"),
+                                         T("\n\n"),
+                                         T("\r\n\r\n"),
+                                         T("\r\r"),
+                                         T("\n"),
+                                         T("\r\n"),
+                                         T("\n\n"),
+                                         T("data: 0123456789012345678901234567890123456789"),
+                                         T("x")};
 
 static struct slice random_stream(struct rng *g, struct buf *b) {
     buf_reset(b);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/golden/sse/vectors.txt, each replayed as given, whole, byte by byte and cut at every position. What a WHATWG event source
- * would dispatch is derived from the frames: an unterminated event is one of ours, not one of its. */
+/* tests/golden/sse/vectors.txt, each replayed as given, whole, byte by byte and cut at every
+ * position. What a WHATWG event source would dispatch is derived from the frames: an unterminated
+ * event is one of ours, not one of its. */
 #include "sse_test.h"
 
 #include "sse/sse_write.c" /* append_well_formed: the decoder's replacement of ill-formed bytes */
@@ -49,7 +50,8 @@ static void check(const struct vector *v, const size_t *cuts, size_t n_cuts) {
         at = end;
     }
     assert_int_equal(sse_parser_finish(&p, &sink, NULL), 0);
-    if (!slice_eq(buf_slice(&d.text), buf_slice(&v->expected))) print_error("vector %.*s\n", SLICE_FMT(buf_slice(&v->title)));
+    if (!slice_eq(buf_slice(&d.text), buf_slice(&v->expected)))
+        print_error("vector %.*s\n", SLICE_FMT(buf_slice(&v->title)));
     assert_slices(buf_slice(&d.text), buf_slice(&v->expected));
     assert_slices(buf_slice(&d.raw), in);
     sse_parser_dispose(&p);

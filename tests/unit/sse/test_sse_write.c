@@ -41,7 +41,11 @@ static void ill_formed_bytes_are_replaced(void **state) {
     static const struct row rows[] = {
         {"", "a\xff", "data: a\xef\xbf\xbd\n\n"},
         {"", "\xed\xa0\x80", "data: \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\n\n"},
-        {"", "\xf0\x9f\x98" "a", "data: \xef\xbf\xbd" "a\n\n"},
+        {"",
+         "\xf0\x9f\x98"
+         "a",
+         "data: \xef\xbf\xbd"
+         "a\n\n"},
         {"", "\xf0\x9f", "data: \xef\xbf\xbd\n\n"},
         {"", "\xf0\x8f\xbf", "data: \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\n\n"},
         {"", "\xc3\xc3\xa9\xc3", "data: \xef\xbf\xbd\xc3\xa9\xef\xbf\xbd\n\n"},
@@ -49,7 +53,8 @@ static void ill_formed_bytes_are_replaced(void **state) {
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         struct buf out;
-        struct sse_frame f = {.name = slice_cstr(rows[i].name), .data = slice_cstr(rows[i].data),
+        struct sse_frame f = {.name = slice_cstr(rows[i].name),
+                              .data = slice_cstr(rows[i].data),
                               .flags = SSE_EVENT | SSE_DATA | SSE_BAD_UTF8};
         buf_init(&out, 1000);
         assert_int_equal(sse_write_repaired(&out, &f), 0);
