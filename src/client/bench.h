@@ -7,8 +7,8 @@
  *   ttft        request started to first content-bearing frame (role-only, empty and usage frames
  *               are none), connecting included
  *   itl         between two content-bearing frames of one stream; per frame
- *   delay       stamp that the mock put before the frame (`: t=NS`) to our loop's entry into the turn
- *               that received it; on one machine only
+ *   delay       stamp that the mock put before the frame (`: t=NS`) to our loop's entry into the
+ *               turn that received it; on one machine only
  *   service     request started to answer complete
  *   response    the same from the scheduled start: what waited for a free connection counts
  *   start_late  open loop: own lateness in starting
@@ -37,7 +37,8 @@ struct bench_options {
     unsigned connections;
     unsigned threads;              /* default 1 */
     uint64_t requests;             /* stop after this many; 0: by duration */
-    int64_t duration_ns;           /* stop starting after this long; 0: by requests. Both 0: 10 s */
+    /* after this long what still runs is cut (unfinished); 0: by requests. Both 0: 10 s */
+    int64_t duration_ns;
     /* what starts in this time is not measured; slots are handed over without draining */
     int64_t warmup_ns;
     /* spread the first starts over this time; -1: 0.1 ms a connection */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A dialect is a pair of pure functions between bytes and canonical events, in four places: requests, streams, whole answers, errors.
- * No sockets, no timers, no clock, no globals: the same code serves gateway, mock, clients, tests and fuzzers. */
+/* A dialect is a pair of pure functions between bytes and canonical events, in four places:
+ * requests, streams, whole answers, errors. No sockets, no timers, no clock, no globals: the same
+ * code serves gateway, mock, clients, tests and fuzzers. */
 #ifndef PENSTOCK_DIALECT_DIALECT_H
 #define PENSTOCK_DIALECT_DIALECT_H
 
@@ -21,31 +22,40 @@ struct encoder_options {
     struct slice system_fingerprint, service_tier;   /* empty: left out */
 };
 
-/* How a same-dialect stream has to be changed for a client that did not ask for what we asked the upstream for. */
+/* How a same-dialect stream has to be changed for a client that did not ask for what we asked the
+ * upstream for. */
 enum frame_edit { FRAME_AS_IS, FRAME_CUT, FRAME_DROP };
 
 struct dialect {
     const char *name;              /* "chat" */
 
     /* ---- requests ---- */
-    /* Validates the JSON (syntax with position, depth, duplicate keys that we act on, types of the envelope's fields, required ones) and fills the envelope. */
-    int (*peek_request)(struct slice body, struct arena *a, struct envelope *out, struct request_fault *fault) MUST_CHECK;
+    /* Validates the JSON (syntax with position, depth, duplicate keys that we act on, types of the
+     * envelope's fields, required ones) and fills the envelope. */
+    int (*peek_request)(struct slice body, struct arena *a, struct envelope *out,
+                        struct request_fault *fault) MUST_CHECK;
     /* The whole request. */
-    int (*decode_request)(struct slice body, struct arena *a, struct llm_request *out, struct request_fault *fault) MUST_CHECK;
+    int (*decode_request)(struct slice body, struct arena *a, struct llm_request *out,
+                          struct request_fault *fault) MUST_CHECK;
     int (*encode_request)(const struct llm_request *rq, struct buf *out, struct err *e) MUST_CHECK;
 
     /* ---- streams ---- */
     struct decoder *(*decoder_new)(void);
-    /* One event frame; comments and blanks are not for decoders. 0, what the sink returned, or -ERR_PROTOCOL when data is not what the dialect says
-     * (the decoder goes on: the caller decides). No allocation per event in steady state. */
-    int (*decoder_feed)(struct decoder *d, const struct sse_frame *f, const struct event_sink *sink, struct err *e) MUST_CHECK;
-    /* End of bytes. 0: the stream was complete (it had its end mark, or every choice its finish: then END is emitted flagged SYNTH, or it ended
-     * in an error event). -ERR_PROTOCOL: truncated. */
-    int (*decoder_finish)(struct decoder *d, const struct event_sink *sink, struct err *e) MUST_CHECK;
+    /* One event frame; comments and blanks are not for decoders. 0, what the sink returned, or
+     * -ERR_PROTOCOL when data is not what the dialect says (the decoder goes on: the caller
+     * decides). No allocation per event in steady state. */
+    int (*decoder_feed)(struct decoder *d, const struct sse_frame *f, const struct event_sink *sink,
+                        struct err *e) MUST_CHECK;
+    /* End of bytes. 0: the stream was complete (it had its end mark, or every choice its finish:
+     * then END is emitted flagged SYNTH, or it ended in an error event). -ERR_PROTOCOL: cut. */
+    int (*decoder_finish)(struct decoder *d, const struct event_sink *sink,
+                          struct err *e) MUST_CHECK;
     void (*decoder_free)(struct decoder *d);
-    /* After decoder_feed of this very frame: what must be done so that a client that did not ask for usage sees nothing of it. FRAME_CUT fills up to
-     * max_cuts spans (into f->data, ascending, disjoint) to delete. */
-    enum frame_edit (*strip_usage)(const struct decoder *d, const struct sse_frame *f, struct span *out_cuts, unsigned max_cuts, unsigned *out_n);
+    /* After decoder_feed of this very frame: what must be done so that a client that did not ask
+     * for usage sees nothing of it. FRAME_CUT fills up to max_cuts spans (into f->data, ascending,
+     * disjoint) to delete. */
+    enum frame_edit (*strip_usage)(const struct decoder *d, const struct sse_frame *f,
+                                   struct span *out_cuts, unsigned max_cuts, unsigned *out_n);
 
     struct encoder *(*encoder_new)(const struct encoder_options *o);
     /* Appends whole frames. */
@@ -54,15 +64,22 @@ struct dialect {
 
     /* ---- whole answers ---- */
     /* Emits the same events as the stream of the same answer would. Error bodies give EV_ERROR. */
-    int (*decode_response)(struct slice body, const struct event_sink *sink, struct err *e) MUST_CHECK;
-    /* From the reducer below. -ERR_PROTOCOL when the answer is an error, or a choice has no finish: nothing is invented. */
-    int (*encode_response)(const struct answer *an, const struct encoder_options *o, struct buf *out) MUST_CHECK;
+    int (*decode_response)(struct slice body, const struct event_sink *sink,
+                           struct err *e) MUST_CHECK;
+    /* From the reducer below. -ERR_PROTOCOL when the answer is an error, or a choice has no finish:
+     * nothing is invented. */
+    int (*encode_response)(const struct answer *an, const struct encoder_options *o,
+                           struct buf *out) MUST_CHECK;
 
     /* ---- errors ---- */
-    int (*encode_error)(const struct api_error *er, struct buf *out) MUST_CHECK;          /* HTTP body */
-    int (*encode_error_event)(const struct api_error *er, struct buf *out) MUST_CHECK;    /* SSE frame(s) for mid-stream */
-    /* Reads any provider's error body (wire/openai-errors-and-headers.md lists the forms); never fails: falls back to the text itself. Slices into body or arena. */
-    void (*decode_error)(unsigned status, struct slice body, struct arena *a, struct api_error *out);
+    /* HTTP body */
+    int (*encode_error)(const struct api_error *er, struct buf *out) MUST_CHECK;
+    /* SSE frame(s) for mid-stream */
+    int (*encode_error_event)(const struct api_error *er, struct buf *out) MUST_CHECK;
+    /* Reads any provider's error body (wire/openai-errors-and-headers.md lists the forms); never
+     * fails: falls back to the text itself. Slices into body or arena. */
+    void (*decode_error)(unsigned status, struct slice body, struct arena *a,
+                         struct api_error *out);
 };
 
 extern const struct dialect dialect_chat;
@@ -70,20 +87,24 @@ extern const struct dialect dialect_chat;
 const struct dialect *dialect_find(struct slice name);
 extern const struct dialect *const dialects[];
 
-/* Collects events into a whole answer; the non-streamed body is derived from the same events as the stream. Bounded by max_bytes: -ERR_LIMIT. */
+/* Collects events into a whole answer; the non-streamed body is derived from the same events as the
+ * stream. Bounded by max_bytes: -ERR_LIMIT. */
 struct answer;
 struct answer *answer_new(size_t max_bytes);
 int answer_add(struct answer *an, const struct event *ev) MUST_CHECK;
 void answer_free(struct answer *an);
 
-/* Read access for encode_response and tests: valid until the next answer_add. Blocks in order of opening, choices by index. */
+/* Read access for encode_response and tests: valid until the next answer_add. Blocks in order of
+ * opening, choices by index. */
 struct answer_block {
     uint32_t id;
     uint16_t choice;
     enum block_kind kind;
-    struct slice text, tool_id, tool_name, signature;   /* REDACTED: signature is the encrypted content; AUDIO: text is the transcript,
+    struct slice text, tool_id, tool_name,
+        signature; /* REDACTED: signature is the encrypted content; AUDIO: text is the transcript,
                                                          * tool_id the audio's id */
-    struct slice audio_data_json;    /* AUDIO: JSON strings of base64, with commas between; empty when none */
+    /* AUDIO: JSON strings of base64, with commas between; empty when none */
+    struct slice audio_data_json;
     int64_t audio_expires_at;        /* -1: not told */
     bool closed;
 };
@@ -91,7 +112,8 @@ struct answer_choice {
     bool has_finish;
     struct finish finish;
     uint16_t index;
-    struct slice logprobs_json;      /* concatenated token objects with commas, no brackets; empty when none */
+    /* concatenated token objects with commas, no brackets; empty when none */
+    struct slice logprobs_json;
     struct slice refusal_logprobs_json;
     struct slice annotations_json;   /* likewise */
 };

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The canonical model of an answer: every stream is a sequence of events over blocks, whatever the dialect.
+/* The canonical model of an answer: every stream is a sequence of events over blocks, whatever the
+ * dialect.
  *
- * An answer has one or more choices; a choice is a sequence of blocks; a block is a run of one kind: text, reasoning, refusal, a tool call… Block ids
- * are dense from 0 in order of opening, over all choices, and are never reused. The order of events that every decoder emits and every encoder accepts:
+ * An answer has one or more choices; a choice is a sequence of blocks; a block is a run of one
+ * kind: text, reasoning, refusal, a tool call… Block ids are dense from 0 in order of opening, over
+ * all choices, and are never reused. The order of events that every decoder emits and every encoder
+ * accepts:
  *
- *   START  ( BLOCK_BEGIN  DELTA…  BLOCK_END  interleaved between blocks, FINISH once a choice after its blocks )  USAGE*  END | ERROR
+ *   START  ( BLOCK_BEGIN  DELTA…  BLOCK_END  interleaved between blocks, FINISH once a choice after
+ *          its blocks )  USAGE*  END | ERROR
  *
- *   PING may stand anywhere. USAGE may come at any time and more than once: the last one wins, counters are totals, never increments.
- *   RECAP events repeat what was said in deltas (a provider that sends the whole at the end): measure them as nothing.
- *   OPAQUE carries what the model has no word for; same-dialect encoders may replay it, others leave it out.
+ *   PING may stand anywhere.
+ *   USAGE may come at any time and more than once: the last one wins, counters are totals, never
+ *   increments.
+ *   RECAP events repeat what was said in deltas (a provider that sends the whole at the end):
+ *   measure them as nothing.
+ *   OPAQUE carries what the model has no word for; same-dialect encoders may replay it, others
+ *   leave it out.
  *
  * Events die when the sink returns: their slices point into the frame or the decoder's scratch. */
 #ifndef PENSTOCK_DIALECT_EVENT_H
@@ -22,7 +30,9 @@ enum event_kind {
     EV_BLOCK_BEGIN,    /* block, block_kind, choice; tool calls: u.tool */
     EV_DELTA,          /* block, text: decoded bytes of this block; whole code points */
     EV_SIGNATURE,      /* block (reasoning): text = signature or encrypted content, byte-exact */
-    EV_LOGPROBS,       /* choice; raw_json: array of token objects of text (block_kind BLOCK_REFUSAL: of refusal); before the DELTA they belong to */
+    /* choice; raw_json: array of token objects of text (block_kind BLOCK_REFUSAL: of refusal);
+     * before the DELTA they belong to */
+    EV_LOGPROBS,
     EV_ANNOTATION,     /* block or choice; raw_json: one annotation object */
     EV_BLOCK_END,      /* block */
     EV_FINISH,         /* choice; u.finish */
@@ -35,19 +45,39 @@ enum event_kind {
 };
 const char *event_kind_name(enum event_kind k);
 
-enum block_kind { BLOCK_TEXT, BLOCK_REASONING, BLOCK_REFUSAL, BLOCK_TOOL_CALL, BLOCK_CUSTOM_TOOL_CALL, BLOCK_FUNCTION_CALL /* legacy */,
-                  BLOCK_AUDIO, BLOCK_REDACTED, BLOCK_OPAQUE, BLOCK_KIND_COUNT };
+enum block_kind {
+    BLOCK_TEXT,
+    BLOCK_REASONING,
+    BLOCK_REFUSAL,
+    BLOCK_TOOL_CALL,
+    BLOCK_CUSTOM_TOOL_CALL,
+    BLOCK_FUNCTION_CALL /* legacy */,
+    BLOCK_AUDIO,
+    BLOCK_REDACTED,
+    BLOCK_OPAQUE,
+    BLOCK_KIND_COUNT
+};
 const char *block_kind_name(enum block_kind k);
 
 enum event_flag {
     EVF_RECAP = 1 << 0,
     EVF_LAST_IN_FRAME = 1 << 1,
-    EVF_SYNTH = 1 << 2,         /* made by us, not said by the upstream (an implied BLOCK_END, an assumed role) */
-    EVF_CONTENT = 1 << 3        /* content-bearing: a non-empty DELTA, or a tool's BLOCK_BEGIN. What TTFT and the commit point go by. */
+    /* made by us, not said by the upstream (an implied BLOCK_END, an assumed role) */
+    EVF_SYNTH = 1 << 2,
+    /* a non-empty DELTA, or a tool's BLOCK_BEGIN: what TTFT and the commit point go by */
+    EVF_CONTENT = 1 << 3
 };
 
 /* translation.md 1.1: neutral reasons. `wire` keeps the upstream's own word. */
-enum stop_reason { STOP_END, STOP_SEQUENCE, STOP_LENGTH, STOP_TOOL, STOP_FILTER, STOP_PAUSE, STOP_ERROR };
+enum stop_reason {
+    STOP_END,
+    STOP_SEQUENCE,
+    STOP_LENGTH,
+    STOP_TOOL,
+    STOP_FILTER,
+    STOP_PAUSE,
+    STOP_ERROR
+};
 struct finish {
     enum stop_reason reason;
     struct slice wire;            /* "tool_calls" */
@@ -55,17 +85,21 @@ struct finish {
 };
 
 struct usage {
-    /* Totals; -1: not told. in_total includes cached tokens, out_total includes reasoning tokens. */
+    /* Totals; -1: not told. in_total includes cached tokens, out_total reasoning tokens. */
     int64_t in_total, out_total, cache_read, cache_write, reasoning;
     struct slice wire;            /* the upstream's usage object as it came */
 };
-#define USAGE_NONE ((struct usage){.in_total = -1, .out_total = -1, .cache_read = -1, .cache_write = -1, .reasoning = -1})
+#define USAGE_NONE                                                                                 \
+    ((struct usage){                                                                               \
+        .in_total = -1, .out_total = -1, .cache_read = -1, .cache_write = -1, .reasoning = -1})
 
-/* One error, independent of dialect. status is the HTTP status it has or would have had (0: not known). */
+/* One error, independent of dialect. status is the HTTP status it has or would have had (0: not
+ * known). */
 struct api_error {
     unsigned status;
     struct slice message, type, code, param;   /* code and param: ptr NULL means JSON null */
-    struct slice raw;                          /* the upstream's own error object, when there is one */
+    /* the upstream's own error object, when there is one */
+    struct slice raw;
 };
 
 struct event_start {
@@ -85,7 +119,9 @@ struct event {
     uint32_t block;
     struct slice text;
     uint64_t block_off;           /* offset of text within the block's decoded text */
-    struct span val;              /* DELTA of a JSON string: its token between the quotes, in the frame's data; len 0 and off 0 when unknown */
+    /* DELTA of a JSON string: its token between the quotes, in the frame's data; len 0 and off 0
+     * when unknown */
+    struct span val;
     struct slice raw_json;
     union {
         struct event_start start;
@@ -97,7 +133,8 @@ struct event {
 };
 
 struct event_sink {
-    int (*emit)(void *self, const struct event *ev);   /* non-zero stops the producer, which returns it */
+    /* non-zero stops the producer, which returns it */
+    int (*emit)(void *self, const struct event *ev);
     void *self;
 };
 

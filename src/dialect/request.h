@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The canonical model of a request. Everything lives in the arena given to the decoder, or points into the body, which must outlive it. */
+/* The canonical model of a request. Everything lives in the arena given to the decoder, or points
+ * into the body, which must outlive it. */
 #ifndef PENSTOCK_DIALECT_REQUEST_H
 #define PENSTOCK_DIALECT_REQUEST_H
 
@@ -7,7 +8,8 @@
 #include "base/slice.h"
 #include "dialect/event.h"
 
-/* What routing and pass-through need, found in one cheap look: no tree of messages is built. Spans are into the body. */
+/* What routing and pass-through need, found in one cheap look: no tree of messages is built. Spans
+ * are into the body. */
 struct envelope {
     struct slice model;              /* decoded; in the arena if it had escapes */
     struct span model_token;         /* the JSON string with its quotes */
@@ -22,18 +24,34 @@ struct envelope {
     int64_t max_tokens;              /* -1 when absent */
 };
 
-enum part_kind { PART_TEXT, PART_IMAGE, PART_AUDIO, PART_FILE, PART_REFUSAL, PART_REASONING, PART_REDACTED, PART_TOOL_CALL, PART_CUSTOM_TOOL_CALL,
-                 PART_FUNCTION_CALL, PART_TOOL_RESULT, PART_OPAQUE };
+enum part_kind {
+    PART_TEXT,
+    PART_IMAGE,
+    PART_AUDIO,
+    PART_FILE,
+    PART_REFUSAL,
+    PART_REASONING,
+    PART_REDACTED,
+    PART_TOOL_CALL,
+    PART_CUSTOM_TOOL_CALL,
+    PART_FUNCTION_CALL,
+    PART_TOOL_RESULT,
+    PART_OPAQUE
+};
 struct part {
     enum part_kind kind;
-    struct slice text;               /* TEXT, REFUSAL, REASONING; a tool call's arguments or input; a tool result's text */
+    /* TEXT, REFUSAL, REASONING; a tool call's arguments or input; a tool result's text */
+    struct slice text;
     struct slice id, name;           /* tool call: id and name; tool result: the call's id */
-    struct slice url, media_type, detail, filename, file_id, encoded;   /* IMAGE, AUDIO (format in media_type), FILE */
-    struct slice raw;                /* the JSON value as it came, in the origin's words; whoever changes the part empties it */
+    /* IMAGE, AUDIO (format in media_type), FILE */
+    struct slice url, media_type, detail, filename, file_id, encoded;
+    /* the JSON value as it came, in the origin's words; whoever changes the part empties it */
+    struct slice raw;
     struct field *extras;            /* fields of the part that the model has no word for */
 };
 
-/* A JSON member that the model has no word for, or that is carried as it came: key decoded, value raw. */
+/* A JSON member that the model has no word for, or that is carried as it came: key decoded, value
+ * raw. */
 struct field {
     struct field *next;
     struct slice key, value;
@@ -59,14 +77,24 @@ struct tool {
     struct slice parameters;         /* raw JSON schema; empty when absent */
     int strict;                      /* -1 absent or null, 0, 1 */
     struct slice raw;                /* as with parts */
-    struct field *extras;            /* of the definition itself: strange members around it are only in raw */
+    /* of the definition itself: strange members around it are only in raw */
+    struct field *extras;
 };
 
-enum tool_choice_kind { TOOL_CHOICE_ABSENT, TOOL_CHOICE_AUTO, TOOL_CHOICE_NONE, TOOL_CHOICE_REQUIRED, TOOL_CHOICE_NAMED, TOOL_CHOICE_NAMED_CUSTOM,
-                        TOOL_CHOICE_ALLOWED, TOOL_CHOICE_OTHER };
+enum tool_choice_kind {
+    TOOL_CHOICE_ABSENT,
+    TOOL_CHOICE_AUTO,
+    TOOL_CHOICE_NONE,
+    TOOL_CHOICE_REQUIRED,
+    TOOL_CHOICE_NAMED,
+    TOOL_CHOICE_NAMED_CUSTOM,
+    TOOL_CHOICE_ALLOWED,
+    TOOL_CHOICE_OTHER
+};
 
 struct llm_request {
-    const char *origin;              /* name of the dialect that decoded it: every raw is in its words */
+    /* name of the dialect that decoded it: every raw is in its words */
+    const char *origin;
     struct envelope env;
     struct message *messages;
     unsigned n_messages;
@@ -79,8 +107,8 @@ struct llm_request {
     unsigned n_stop;
     bool stop_is_string;
     struct slice user;
-    /* Every other top-level member in order of coming, known or not: value raw. Known scalars are looked up here by name, so that
-     * number spellings survive. */
+    /* Every other top-level member in order of coming, known or not: value raw. Known scalars are
+     * looked up here by name, so that number spellings survive. */
     struct field *params;
 };
 

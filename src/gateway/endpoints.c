@@ -58,7 +58,9 @@ static void on_head(void *self, struct http_exchange *ex) {
     if (guard_refuses(w, ex))
         return;
     const struct endpoint *ep = endpoint_find(ex->path);
-    if (!ep)
+    if (ex->method == HTTP_METHOD_OPTIONS && slice_eq(ex->path, SLICE("*")))
+        guard_preflight(w, ex, "GET, HEAD, POST, OPTIONS");
+    else if (!ep)
         answer_unknown(w, ex);
     else if (ex->method == HTTP_METHOD_OPTIONS)
         guard_preflight(w, ex, ep->allow);

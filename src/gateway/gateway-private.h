@@ -75,6 +75,7 @@ struct worker {
     _Atomic uint64_t slab_bytes;         /* the loop's slab as of the last request's end: for /metrics */
     struct timer drain_timer;
     bool draining, has_cut;
+    _Atomic bool is_over;                /* its loop ends, or has */
     int64_t drain_deadline_ns;
 
     /* Connections handed over by other workers. */
@@ -149,6 +150,8 @@ struct out_headers {
     unsigned count;
 };
 void out_headers_add(struct out_headers *h, struct slice name, struct slice value);
+/* In the place of what is there under this name. value must be fit to be written. */
+void out_headers_set(struct out_headers *h, struct slice name, struct slice value);
 
 /* ---- simple endpoints ---- */
 

@@ -31,7 +31,8 @@ static bool host_is_allowed(const struct config *c, struct slice authority) {
     if (is_ip_literal(host) || slice_eq_nocase(host, SLICE("localhost")))
         return true;
     for (unsigned i = 0; i < c->n_listen; i++)
-        if (slice_eq_nocase(host, host_without_port(slice_cstr(c->listen[i].address))))
+        if (strncmp(c->listen[i].address, "unix:", 5) != 0 &&
+            slice_eq_nocase(host, host_without_port(slice_cstr(c->listen[i].address))))
             return true;
     for (const char *const *name = c->allowed.hosts; *name; name++)
         if (strcmp(*name, "*") == 0 || slice_eq_nocase(host, slice_cstr(*name)))
@@ -50,7 +51,7 @@ static bool origin_is_listed(const struct config *c, struct slice origin) {
 static bool origin_is_same(struct slice origin, struct slice host) {
     static const struct slice schemes[] = {{"http://", 7}, {"https://", 8}};
     for (size_t i = 0; i < 2; i++)
-        if (slice_starts_with(origin, schemes[i]))
+        if (host.len && slice_starts_with(origin, schemes[i]))
             return slice_eq_nocase(slice_from(origin, schemes[i].len), host);
     return false;
 }

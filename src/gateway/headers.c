@@ -9,6 +9,15 @@ void out_headers_add(struct out_headers *h, struct slice name, struct slice valu
         h->items[h->count++] = (struct http_header){name, value};
 }
 
+void out_headers_set(struct out_headers *h, struct slice name, struct slice value) {
+    for (unsigned i = 0; i < h->count; i++)
+        if (slice_eq_nocase(h->items[i].name, name)) {
+            h->items[i].value = value;
+            return;
+        }
+    out_headers_add(h, name, value);
+}
+
 /* Names and prefixes of upstream headers that clients use: limits, retry advice, provider's diagnostics. */
 static const struct slice passed_exact[] = {
     {"retry-after", 11},      {"retry-after-ms", 14},  {"x-should-retry", 14},

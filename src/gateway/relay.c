@@ -95,10 +95,10 @@ static void respond(struct relay *r, unsigned status, struct slice body, unsigne
     out_headers_add(&h, SLICE("content-type"), SLICE("application/json"));
     if (retry_after_s) {
         snprintf(text, sizeof text, "%u", retry_after_s);
-        out_headers_add(&h, SLICE("retry-after"), slice_cstr(text));
+        out_headers_set(&h, SLICE("retry-after"), slice_cstr(text));
     }
     if (no_retry)
-        out_headers_add(&h, SLICE("x-should-retry"), SLICE("false"));
+        out_headers_set(&h, SLICE("x-should-retry"), SLICE("false"));
     r->status = status;
     r->commit = COMMIT_END;
     relay_record(r);
@@ -118,6 +118,8 @@ static void refuse(struct relay *r, enum fault_id id, const char *code, const ch
 
 void relay_fail(struct relay *r, enum fault_id id, const char *message) {
     struct worker *w = r->worker;
+    if (r->state == AT_WHOLE)
+        buf_reset(&w->out);              /* the upstream's words, which nobody has looked at */
     r->state = AT_FAILED;
     relay_set_end(r, fault_get(id)->end);
     relay_stop_call(r);
@@ -127,7 +129,7 @@ void relay_fail(struct relay *r, enum fault_id id, const char *message) {
     if (r->commit == COMMIT_NONE) {
         buf_reset(&w->out);
         refuse(r, id, NULL, NULL, message);
-    } else if (!r->stream || r->in_piece || fault_event(id, message, &w->out) < 0) {
+    } else if (!r->stream || r->in_piece || (!r->saw_error && fault_event(id, message, &w->out) < 0)) {
         r->commit = COMMIT_ABORTED;
         buf_reset(&w->out);
         http_abort(r->ex);
@@ -141,19 +143,23 @@ void relay_respond(struct relay *r, unsigned status, struct slice body) {
     respond(r, status, body, 0, false);
 }
 
+void relay_write(struct relay *r, const struct slice *pieces, unsigned n_pieces) {
+    struct worker *w = r->worker;
+    r->last_out_ns = loop_now_ns(w->loop);
+    if (http_write(r->ex, pieces, n_pieces) == 0 && r->call && !r->paused) {
+        r->paused = true;
+        http_call_pause(r->call);
+        meter_add(&w->meter->providers[r->upstream->index].stalls, 1);
+    }
+}
+
 void relay_flush(struct relay *r) {
     struct worker *w = r->worker;
     if (w->out.len == 0)
         return;
-    if (r->ex) {
-        struct slice piece = buf_slice(&w->out);
-        r->last_out_ns = loop_now_ns(w->loop);
-        if (http_write(r->ex, &piece, 1) == 0 && r->call && !r->paused) {
-            r->paused = true;
-            http_call_pause(r->call);
-            meter_add(&w->meter->providers[r->upstream->index].stalls, 1);
-        }
-    }
+    struct slice piece = buf_slice(&w->out);
+    if (r->ex)
+        relay_write(r, &piece, 1);
     if (w->out.cap > OUT_KEEP_BYTES)
         buf_dispose(&w->out);
     else
@@ -193,9 +199,17 @@ void relay_complete(struct relay *r, enum end_reason end) {
 
 /* ---- the timer: what it means depends on the state ---- */
 
+/* The grace counts from when the upstream was last heard or could not be: a slow client is no silence of the upstream's. */
+static int64_t grace_end_ns(const struct relay *r, int64_t now_ns) {
+    if (r->state != AT_STREAM || !relay_is_ending(r))
+        return TIME_NEVER;
+    return (r->paused ? now_ns : r->last_in_ns) + FINISH_GRACE_NS;
+}
+
 static void on_timer_stream(struct relay *r, int64_t now_ns) {
     const struct config *c = r->worker->gateway->config;
-    if (r->saw_finish && !r->paused && now_ns - r->last_out_ns >= FINISH_GRACE_NS) {
+    int64_t grace_ns = grace_end_ns(r, now_ns);
+    if (grace_ns <= now_ns) {
         relay_stop_call(r);
         relay_stream_end(r);
         return;
@@ -209,10 +223,11 @@ static void on_timer_stream(struct relay *r, int64_t now_ns) {
         since_ns = now_ns;
         interval_ns = c->timeouts.heartbeat_ns;
     }
-    if (r->saw_finish && (!interval_ns || interval_ns > FINISH_GRACE_NS))
-        interval_ns = FINISH_GRACE_NS;
-    if (interval_ns && r->ex)
-        relay_arm(r, since_ns + interval_ns);
+    int64_t deadline_ns = interval_ns ? since_ns + interval_ns : TIME_NEVER;
+    if (grace_ns < deadline_ns)
+        deadline_ns = grace_ns;
+    if (deadline_ns != TIME_NEVER && r->ex)
+        relay_arm(r, deadline_ns);
 }
 
 static void on_timer(struct timer *t, void *self) {
@@ -233,8 +248,11 @@ static void on_timer(struct timer *t, void *self) {
         r->state = AT_CANCELLED;
         relay_stop_call(r);
         break;
+    case AT_WHOLE:                       /* JSON where a stream was asked for; an error's status is not given up for a heartbeat */
+        if (r->upstream_status < 300)
+            on_timer_stream(r, loop_now_ns(r->worker->loop));
+        break;
     case AT_PICK:
-    case AT_WHOLE:
     case AT_PASS:
     case AT_DONE:
     case AT_FAILED:
@@ -254,6 +272,7 @@ void relay_on_writable(struct relay *r) {
     hold(r);
     if (r->paused && r->call) {
         r->paused = false;
+        r->last_in_ns = loop_now_ns(r->worker->loop);
         http_call_resume(r->call);
     }
     release(r);
@@ -279,8 +298,9 @@ void relay_on_cancel(struct relay *r) {
     r->ex = NULL;
     bool may_drain = r->call && (r->state == AT_FIRST || r->state == AT_STREAM) &&
                      r->upstream->config->on_client_gone == CLIENT_GONE_DRAIN;
-    if (r->state != AT_TAIL)
-        relay_set_end(r, END_CLIENT_GONE);
+    if (r->end == END_OK && !r->recorded)
+        r->end = -1;                     /* all was said, but not all was taken */
+    relay_set_end(r, END_CLIENT_GONE);
     if (may_drain) {
         begin_drain(r);
     } else if (r->state != AT_TAIL) {
@@ -481,6 +501,7 @@ static void start(struct relay *r) {
     if (!admit(r))
         return;
     r->include_usage = env.include_usage;
+    r->n_choices = (uint8_t)env.n;
     r->strip_usage = r->stream && !env.include_usage && r->upstream->config->metering == METERING_INJECT;
     struct err e = {0};
     if (relay_send(r, &env, t->model, &e) < 0) {

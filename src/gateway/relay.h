@@ -46,13 +46,16 @@ struct relay {
     uint8_t state;                       /* enum attempt_state */
     uint8_t commit;                      /* enum commit */
     bool stream, include_usage, strip_usage, paused, recorded, admitted;
-    bool saw_end, saw_finish, saw_error, in_piece, has_usage;
+    bool saw_end, saw_error, in_piece, has_usage;
+    bool tail_is_lost;                   /* the last frame went out in other bytes, or not: nor does the LF of its last CR LF */
+    uint8_t n_choices, n_finished;       /* asked for, and with their finish */
     int8_t end;                          /* enum end_reason, -1 while open */
     unsigned status;                     /* sent to the client, 0 before */
     unsigned upstream_status;
     int64_t answer_length;               /* the upstream's Content-Length, -1: not told */
     struct timer timer;                  /* hold, then heartbeat; tail; drain */
     int64_t ready_ns, start_ns, first_content_ns, last_content_ns, last_out_ns, done_ns;
+    int64_t last_in_ns;                  /* once only the end is owed: the last frames, or when the upstream was read again after a pause */
     uint64_t frames, content_frames, drained_bytes;
     struct sse_parser parser;
     struct decoder *decoder;
@@ -86,8 +89,14 @@ extern const struct http_call_callbacks relay_call_callbacks;
 void relay_stop_call(struct relay *r);
 /* Ends the client's leg well. */
 void relay_end_client(struct relay *r);
-/* Writes the batch; handles backpressure. */
+/* To the client; what it does not take at once stops the upstream's reading. */
+void relay_write(struct relay *r, const struct slice *pieces, unsigned n_pieces);
+/* Writes the batch. */
 void relay_flush(struct relay *r);
+/* All choices have their finish, or an error event has come: only the end is owed. */
+static inline bool relay_is_ending(const struct relay *r) {
+    return r->saw_error || r->n_finished >= r->n_choices;
+}
 void relay_arm(struct relay *r, int64_t deadline_ns);
 
 /* relay_upstream.c: request out, answer's head in. */
@@ -102,7 +111,7 @@ bool relay_heartbeat(struct relay *r);                /* false: not now */
 void relay_whole_bytes(struct relay *r, struct slice bytes);
 void relay_whole_batch_end(struct relay *r);
 void relay_whole_end(struct relay *r);
-/* An error as the stream's first event, before anything was sent: an HTTP error. */
+/* An error as the stream's first event, before anything was sent: an HTTP error. status 0: not told. */
 void relay_first_error(struct relay *r, unsigned status, const char *message);
 /* headers.c */
 void relay_answer_headers(struct relay *r, struct out_headers *h);

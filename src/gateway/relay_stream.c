@@ -56,7 +56,7 @@ static int on_event(void *self, const struct event *ev) {
         r->has_usage = true;
         break;
     case EV_FINISH:
-        r->saw_finish = true;
+        r->n_finished++;
         break;
     case EV_END:
         r->saw_end = true;
@@ -92,11 +92,12 @@ bool relay_heartbeat(struct relay *r) {
         return false;
     if (r->commit == COMMIT_NONE)
         relay_commit_status(r);
-    struct slice held = buf_slice(&r->held);
-    if (buf_append(&r->worker->out, held) < 0 || buf_append(&r->worker->out, SSE_HEARTBEAT) < 0)
-        return false;
-    buf_reset(&r->held);
-    return true;
+    if (r->state == AT_FIRST) {
+        if (buf_append(&r->worker->out, buf_slice(&r->held)) < 0)
+            return false;
+        buf_reset(&r->held);
+    }
+    return buf_append(&r->worker->out, SSE_HEARTBEAT) == 0;
 }
 
 /* From the first event on the request is not needed any more: a long stream should not hold its prompt. */
@@ -138,26 +139,43 @@ static int append_cut(struct relay *r, const struct sse_frame *f, const struct s
     return sse_write_repaired(out, &edited);
 }
 
+/* As it came. The stream's last frame ends here, wherever its CR LF was cut. */
+static int append_raw(struct relay *r, const struct sse_frame *f) {
+    struct buf *out = &r->worker->out;
+    int rc = buf_append(out, f->raw);
+    bool is_cut = r->saw_end && f->raw.ptr[f->raw.len - 1] == '\r';
+    return rc == 0 && is_cut ? buf_append_byte(out, '\n') : rc;
+}
+
 static int append_frame(struct relay *r, const struct sse_frame *f, enum sse_verdict verdict) {
     struct span cuts[MAX_CUTS];
     unsigned n_cuts = 0;
     enum frame_edit edit = FRAME_AS_IS;
     if (r->strip_usage)
         edit = dialect_chat.strip_usage(r->decoder, f, cuts, MAX_CUTS, &n_cuts);
+    bool in_place = verdict == SSE_PASS && !(f->flags & SSE_MULTILINE);
+    r->tail_is_lost = edit == FRAME_DROP || (edit == FRAME_CUT && !in_place);
     if (edit == FRAME_DROP)
         return 0;
     if (verdict == SSE_REPAIR)
         meter_add(&counters(r)->frames_repaired, 1);
     if (edit == FRAME_CUT)
-        return append_cut(r, f, cuts, n_cuts, verdict == SSE_PASS && !(f->flags & SSE_MULTILINE));
+        return append_cut(r, f, cuts, n_cuts, in_place);
     if (verdict == SSE_REPAIR)
         return sse_write_repaired(&r->worker->out, f);
-    return buf_append(&r->worker->out, f->raw);
+    return append_raw(r, f);
 }
 
 static int on_comment(struct relay *r, const struct sse_frame *f) {
-    if (!r->ex || r->saw_end)
+    if (!r->ex)
         return 0;
+    if (f->flags & SSE_TAIL) {
+        if (r->tail_is_lost || sse_frame_verdict(f) == SSE_DROP)
+            return 0;
+    } else if (sse_frame_verdict(f) == SSE_DROP) {
+        meter_add(&counters(r)->frames_dropped, 1);
+        return 0;
+    }
     if (r->commit != COMMIT_NONE)
         return buf_append(&r->worker->out, f->raw);
     if (r->held.len + f->raw.len <= HELD_COMMENT_BYTES)
@@ -171,7 +189,8 @@ static int on_comment(struct relay *r, const struct sse_frame *f) {
 static int on_piece(struct relay *r, const struct sse_frame *f) {
     if (!r->in_piece) {
         meter_add(&counters(r)->frames_cut_through, 1);
-        on_content(r);
+        if (r->ex)
+            on_content(r);
     }
     r->in_piece = !(f->flags & SSE_PIECE_LAST);
     if (!r->ex)
@@ -184,7 +203,6 @@ static int on_piece(struct relay *r, const struct sse_frame *f) {
 /* An error as the very first event still gets its HTTP status; -ERR_CLOSED stops the parser. */
 static int on_first_error(struct relay *r, const struct frame_facts *facts) {
     unsigned status = facts->error_status;
-    relay_set_end(r, END_UPSTREAM_ERROR_EVENT);
     relay_first_error(r, status >= 400 && status < 600 ? status : 502, facts->message);
     return -ERR_CLOSED;
 }
@@ -199,6 +217,8 @@ static int on_event_frame(struct relay *r, const struct sse_frame *f) {
         return 0;
     }
     bool is_bad = dialect_chat.decoder_feed(r->decoder, f, &sink, &e) < 0;
+    if ((f->flags & SSE_UNTERMINATED) && (is_bad || r->saw_error))
+        return 0;                        /* half a frame: its rest will never come */
     if (is_bad) {
         meter_add(&counters(r)->frames_malformed, 1);
         if (r->state == AT_FIRST && r->commit == COMMIT_NONE) {
@@ -206,15 +226,15 @@ static int on_event_frame(struct relay *r, const struct sse_frame *f) {
             return -ERR_CLOSED;
         }
     }
-    if (facts.content)
-        on_content(r);
-    if (facts.error) {
-        r->saw_error = true;
-        if (r->state == AT_FIRST && r->commit == COMMIT_NONE && r->ex)
-            return on_first_error(r, &facts);
-    }
+    r->saw_error |= facts.error;
     if (!r->ex)
         return 0;
+    if (facts.content)
+        on_content(r);
+    if (facts.error && r->state == AT_FIRST && r->commit == COMMIT_NONE)
+        return on_first_error(r, &facts);
+    if (facts.error)
+        relay_set_end(r, END_UPSTREAM_ERROR_EVENT);
     if (r->state == AT_FIRST && commit_first_event(r) < 0)
         return -ERR_LIMIT;
     if (facts.content)
@@ -227,6 +247,8 @@ static int on_frame(void *self, const struct sse_frame *f) {
     if (r->saw_end)
         return 0;
     r->frames++;
+    if (!(f->flags & SSE_TAIL))
+        r->tail_is_lost = false;
     if (f->flags & SSE_PIECE)
         return on_piece(r, f);
     if (f->flags & (SSE_COMMENT | SSE_BLANK))
@@ -249,8 +271,10 @@ static bool looks_like_json(const struct relay *r, struct slice bytes) {
 static void frames_done(struct relay *r, uint64_t before) {
     meter_add(&counters(r)->frames, r->frames - before);
     if (!r->saw_end) {
-        if (r->saw_finish && r->state == AT_STREAM)
-            relay_arm(r, loop_now_ns(r->worker->loop) + FINISH_GRACE_NS);
+        if (r->state == AT_STREAM && relay_is_ending(r)) {
+            r->last_in_ns = loop_now_ns(r->worker->loop);
+            relay_arm(r, r->last_in_ns + FINISH_GRACE_NS);
+        }
         return;
     }
     if (r->state == AT_DRAIN)
@@ -298,16 +322,19 @@ void relay_stream_end(struct relay *r) {
         return;
     }
     int rc = sse_parser_finish(&r->parser, &sink, &e);
-    if (rc < 0 || r->state == AT_FAILED)
+    if (r->state == AT_FAILED)
         return;
-    if (r->saw_end || r->saw_error) {
+    if (rc < 0) {
+        relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's last event is too large.");
+    } else if (r->saw_end || r->saw_error) {
         relay_complete(r, r->saw_error ? END_UPSTREAM_ERROR_EVENT : END_OK);
-    } else if (dialect_chat.decoder_finish(r->decoder, &events, &e) < 0 || r->state == AT_FIRST) {
+    } else if (r->state == AT_FIRST || !relay_is_ending(r) || dialect_chat.decoder_finish(r->decoder, &events, &e) < 0) {
         end_truncated(r);
+    } else if (buf_append(&r->worker->out, SLICE("data: [DONE]\n\n")) < 0) {
+        relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's last event is too large.");
     } else {
-        /* Every choice has its finish: only the end mark is missing. */
+        /* Every choice has its finish: only the end mark was missing. */
         meter_add(&counters(r)->frames_repaired, 1);
-        if (buf_append(&r->worker->out, SLICE("data: [DONE]\n\n")) == 0)
-            relay_complete(r, END_OK);
+        relay_complete(r, END_OK);
     }
 }

@@ -13,7 +13,9 @@ static bool is_success(const struct relay *r) {
 
 /* ---- collecting ---- */
 
-static void begin_pass(struct relay *r) {
+/* Everything so far goes out in one write: the server's queue takes one call of any size, but no second behind it. */
+static void begin_pass(struct relay *r, struct slice bytes) {
+    struct slice pieces[] = {buf_slice(&r->held), buf_slice(&r->worker->out), bytes};
     struct out_headers h;
     relay_answer_headers(r, &h);
     out_headers_add(&h, SLICE("content-type"), SLICE("application/json"));
@@ -21,10 +23,9 @@ static void begin_pass(struct relay *r) {
     r->status = r->upstream_status;
     r->commit = COMMIT_CONTENT;
     http_start(r->ex, &(struct http_response){r->status, h.items, h.count}, r->answer_length);
-    struct slice piece = buf_slice(&r->held);
-    if (piece.len && http_write(r->ex, &piece, 1) < 0)
-        return;
+    relay_write(r, pieces, 3);
     buf_dispose(&r->held);
+    buf_reset(&r->worker->out);
 }
 
 static size_t hold_limit(const struct relay *r) {
@@ -39,7 +40,8 @@ void relay_whole_bytes(struct relay *r, struct slice bytes) {
             relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's answer is larger than limits.response allows here.");
             return;
         }
-        begin_pass(r);
+        begin_pass(r, bytes);
+        return;
     }
     if (r->state == AT_PASS && out->len > LOOP_READ_BYTES)
         relay_flush(r);
@@ -65,25 +67,39 @@ static bool is_canonical_error(struct slice body, const struct api_error *er) {
 }
 
 static void send_error(struct relay *r, unsigned status, const struct api_error *er, struct slice as_is) {
-    struct buf *edit = &r->worker->edit;
+    struct buf *edit = &r->worker->edit, *out = &r->worker->out;
     buf_reset(edit);
-    relay_set_end(r, status < 500 && status != 429 ? END_UPSTREAM_STATUS : END_UPSTREAM_STATUS);
+    buf_reset(out);
+    relay_set_end(r, END_UPSTREAM_STATUS);
     r->state = AT_FAILED;
     timer_stop(&r->timer);
-    if (!r->ex)
-        return;
-    if (r->commit != COMMIT_NONE) {
-        buf_reset(&r->worker->out);
-        if (dialect_chat.encode_error_event(er, &r->worker->out) == 0)
-            relay_end_client(r);
-    } else if (as_is.len) {
+    if (r->commit == COMMIT_NONE && as_is.len)
         relay_respond(r, status, as_is);
-    } else if (dialect_chat.encode_error(er, edit) == 0) {
+    else if (r->commit == COMMIT_NONE && dialect_chat.encode_error(er, edit) == 0)
         relay_respond(r, status, buf_slice(edit));
-    }
+    else if (r->commit != COMMIT_NONE && dialect_chat.encode_error_event(er, out) == 0)
+        relay_end_client(r);
+    else
+        relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's error is too large to pass on.");
+}
+
+/* True: the provider does not take the gateway's own key. That is the operator's to mend, and no status for the client. */
+static bool key_is_refused(struct relay *r, unsigned status) {
+    const struct config_provider *p = r->upstream->config;
+    if ((status != 401 && status != 403) || p->auth == AUTH_PASSTHROUGH)
+        return false;
+    char message[256];
+    snprintf(message, sizeof message, "Provider '%s' refused the gateway's own credential (status %u). Check providers.%s.api_key.",
+             p->name, status, p->name);
+    log_event(LOG_ERROR, "credential refused", LOG_CSTR("provider", p->name), LOG_INT("status", status));
+    relay_fail(r, FAULT_UPSTREAM_AUTH, message);
+    return true;
 }
 
 void relay_first_error(struct relay *r, unsigned status, const char *message) {
+    if (key_is_refused(r, status))
+        return;
+    relay_set_end(r, END_UPSTREAM_ERROR_EVENT);
     struct api_error er = {.status = status,
                            .message = slice_cstr(message),
                            .type = status == 429 ? SLICE("requests") : status < 500 ? SLICE("invalid_request_error") : SLICE("server_error"),
@@ -93,20 +109,9 @@ void relay_first_error(struct relay *r, unsigned status, const char *message) {
 }
 
 static void upstream_error(struct relay *r, struct slice body) {
-    const struct config_provider *p = r->upstream->config;
     unsigned status = r->upstream_status;
-    if ((status == 401 || status == 403) && p->auth != AUTH_PASSTHROUGH) {
-        char message[256];
-        snprintf(message, sizeof message, "Provider '%s' refused the gateway's own credential (status %u). Check providers.%s.api_key.",
-                 p->name, status, p->name);
-        log_event(LOG_ERROR, "credential refused", LOG_CSTR("provider", p->name), LOG_INT("status", status));
-        relay_fail(r, FAULT_UPSTREAM_AUTH, message);
+    if (key_is_refused(r, status))
         return;
-    }
-    if (!r->ex) {
-        relay_set_end(r, END_UPSTREAM_STATUS);
-        return;
-    }
     struct api_error er = {0};
     dialect_chat.decode_error(status, body, r->ex->arena, &er);
     send_error(r, status, &er, is_canonical_error(body, &er) ? body : SLICE_NULL);
@@ -122,6 +127,16 @@ struct whole_facts {
     int failure;
 };
 
+/* The event's texts die with it. */
+static struct api_error keep_error(struct arena *a, const struct api_error *er) {
+    struct api_error kept = *er;
+    struct slice *texts[] = {&kept.message, &kept.type, &kept.code, &kept.param, &kept.raw};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i]->ptr)
+            *texts[i] = arena_dup(a, *texts[i]);
+    return kept;
+}
+
 static int on_event(void *self, const struct event *ev) {
     struct whole_facts *f = self;
     struct relay *r = f->relay;
@@ -130,7 +145,7 @@ static int on_event(void *self, const struct event *ev) {
         r->usage.wire = SLICE_NULL;
         r->has_usage = true;
     } else if (ev->kind == EV_ERROR) {
-        f->error = ev->u.error;
+        f->error = keep_error(r->ex->arena, &ev->u.error);
         f->has_error = true;
     }
     if (f->encoder && ev->kind != EV_ERROR)
@@ -141,8 +156,8 @@ static int on_event(void *self, const struct event *ev) {
 /* Status 200 with an error inside: never shown as success. */
 static void error_in_success(struct relay *r, const struct api_error *er) {
     unsigned status = er->status >= 400 && er->status < 600 ? er->status : 502;
-    struct api_error copy = *er;
-    send_error(r, status, &copy, SLICE_NULL);
+    if (!key_is_refused(r, status))
+        send_error(r, status, er, SLICE_NULL);
 }
 
 static void finish_stream(struct relay *r, struct slice body) {
@@ -150,26 +165,18 @@ static void finish_stream(struct relay *r, struct slice body) {
     struct event_sink sink = {on_event, &facts};
     struct encoder_options o = {.created = clock_wall_ns() / NS_PER_S, .include_usage = r->include_usage};
     struct err e = {0};
-    struct buf copy;                     /* out is about to be written */
-    buf_init(&copy, body.len);
-    if (buf_append(&copy, body) < 0)
-        return;
-    buf_reset(&r->worker->out);
     facts.encoder = dialect_chat.encoder_new(&o);
-    int rc = dialect_chat.decode_response(buf_slice(&copy), &sink, &e);
+    int rc = dialect_chat.decode_response(body, &sink, &e);
     dialect_chat.encoder_free(facts.encoder);
     if (rc < 0) {
-        buf_reset(&r->worker->out);
         relay_fail(r, FAULT_UPSTREAM_PROTOCOL, "The provider answered a streaming request with something that is neither a stream nor a completion.");
     } else if (facts.has_error) {
-        buf_reset(&r->worker->out);
         error_in_success(r, &facts.error);
-    } else if (r->ex) {
+    } else {
         if (r->commit == COMMIT_NONE)
             relay_commit_status(r);
         relay_complete(r, END_OK);
     }
-    buf_dispose(&copy);
 }
 
 static void finish_whole(struct relay *r, struct slice body) {
@@ -180,7 +187,7 @@ static void finish_whole(struct relay *r, struct slice body) {
         relay_fail(r, FAULT_UPSTREAM_PROTOCOL, "The provider's answer is not a chat completion.");
     } else if (facts.has_error) {
         error_in_success(r, &facts.error);
-    } else if (r->ex) {
+    } else {
         relay_set_end(r, END_OK);
         r->state = AT_DONE;
         relay_respond(r, r->upstream_status, body);
@@ -194,7 +201,7 @@ void relay_whole_end(struct relay *r) {
         return;
     }
     struct slice body = buf_slice(out);
-    if (r->held.len) {
+    if (r->held.len || r->stream) {      /* a stream's answer is made in `out` */
         relay_whole_batch_end(r);
         body = buf_slice(&r->held);
     }

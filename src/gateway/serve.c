@@ -44,14 +44,16 @@ static unsigned count_workers(const struct config *c) {
 static void on_signal(void *self, int signo) {
     struct gateway *g = self;
     bool is_second = atomic_exchange(&g->draining, true);
+    if (is_second && atomic_exchange(&g->stopping, true))
+        return;                          /* one more: the workers have been told */
     log_event(LOG_INFO, is_second ? "stopping now" : "draining: no new requests, streams may finish",
               LOG_CSTR("signal", signo == SIGINT ? "SIGINT" : "SIGTERM"),
               LOG_INT("in_flight", atomic_load(&g->streams)));
     for (unsigned i = 0; i < g->n_workers; i++) {
-        if (!is_second)
-            worker_drain(g->workers[i]);
-        else if (!atomic_exchange(&g->stopping, true) || i > 0)
+        if (is_second)
             worker_stop(g->workers[i]);
+        else
+            worker_drain(g->workers[i]);
     }
 }
 
@@ -85,6 +87,8 @@ static int run_workers(struct gateway *g, struct err *e) {
     for (unsigned i = 1; i < g->n_workers; i++) {
         if (pthread_create(&g->workers[i]->thread, NULL, worker_main, g->workers[i]) != 0) {
             err_set(e, ERR_INTERNAL, "cannot start worker thread %u", i);
+            while (--i > 0)
+                worker_stop(g->workers[i]);
             return EXIT_RUNTIME;
         }
         g->workers[i]->has_thread = true;

@@ -101,7 +101,17 @@ static void end_all(struct worker *w) {
     close_listeners(w);
     http_server_close_all(w->server);
     timer_stop(&w->drain_timer);
+    atomic_store(&w->is_over, true);
     loop_stop(w->loop);
+}
+
+/* Signals come to the first worker: it stays until the others are through, or a second signal would find nobody. */
+static bool may_end(const struct worker *w) {
+    const struct gateway *g = w->gateway;
+    for (unsigned i = 1; w->index == 0 && i < g->n_workers; i++)
+        if (!atomic_load(&g->workers[i]->is_over))
+            return false;
+    return worker_load(w) == 0 && !w->relays;
 }
 
 static void cut_relays(struct worker *w) {
@@ -118,8 +128,7 @@ static void on_drain_timer(struct timer *t, void *self) {
         w->has_cut = true;
         cut_relays(w);
     }
-    bool is_idle = worker_load(w) == 0 && !w->relays;
-    if (is_idle || now_ns >= w->drain_deadline_ns + CUT_GRACE_NS)
+    if (may_end(w) || now_ns >= w->drain_deadline_ns + CUT_GRACE_NS)
         end_all(w);
     else
         loop_timer_start(w->loop, t, now_ns + DRAIN_LOOK_NS, on_drain_timer, w);
@@ -139,8 +148,7 @@ static void on_stop(struct loop_task *task, void *self) {
     (void)task;
     struct worker *w = self;
     w->draining = true;
-    for (struct relay *r = w->relays; r; r = r->next)
-        atomic_fetch_add(&w->gateway->cut_streams, 1);
+    cut_relays(w);
     end_all(w);
 }
 
@@ -236,6 +244,7 @@ int worker_listen(struct worker *w, struct err *e) {
 void worker_free(struct worker *w) {
     if (!w)
         return;
+    w->draining = true;                  /* what was handed over and not taken is closed */
     close_listeners(w);
     timer_stop(&w->drain_timer);
     http_server_close_all(w->server);

@@ -21,14 +21,22 @@ struct slice http_headers_get(const struct http_headers *h, struct slice name);
 unsigned http_headers_count(const struct http_headers *h, struct slice name);
 /* True when a comma-separated list (all fields of that name) holds the token, without case. */
 bool http_headers_has_token(const struct http_headers *h, struct slice name, struct slice token);
-/* RFC 9110 7.6.1: connection, keep-alive, proxy-connection, te, trailer, transfer-encoding, upgrade, proxy-auth…, and whatever
- * `connection` nominates in h. */
+/* RFC 9110 7.6.1: connection, keep-alive, proxy-connection, te, trailer, transfer-encoding,
+ * upgrade, proxy-auth…, and whatever `connection` nominates in h. */
 bool http_header_is_hop_by_hop(const struct http_headers *h, struct slice name);
 /* A field name made of tchar, and a value without CR, LF and NUL: what may be written. */
 bool http_header_is_valid(struct slice name, struct slice value);
 
-enum http_method { HTTP_METHOD_GET, HTTP_METHOD_HEAD, HTTP_METHOD_POST, HTTP_METHOD_PUT, HTTP_METHOD_DELETE, HTTP_METHOD_OPTIONS,
-                   HTTP_METHOD_PATCH, HTTP_METHOD_OTHER };
+enum http_method {
+    HTTP_METHOD_GET,
+    HTTP_METHOD_HEAD,
+    HTTP_METHOD_POST,
+    HTTP_METHOD_PUT,
+    HTTP_METHOD_DELETE,
+    HTTP_METHOD_OPTIONS,
+    HTTP_METHOD_PATCH,
+    HTTP_METHOD_OTHER
+};
 const char *http_method_name(enum http_method m);
 const char *http_status_text(unsigned status);   /* "Not Found"; "Unknown" for what has none */
 

@@ -14,8 +14,9 @@
  *                    └─refused─▶ FLUSH ◀──┴─refused              ▼
  *                                  └──────all out─────────────▶ LINGER ──FIN, 256 KiB or 2 s──▶ CLOSED
  *
- * Reads are on in IDLE, HEAD, BODY and LINGER; in RESPONSE and FLUSH they are off and the client's leaving is watched. conn_settle
- * brings reads and deadline in line with the state; every path that comes from outside ends with it. */
+ * Reads are on in IDLE, HEAD, BODY and LINGER; in RESPONSE and FLUSH they are off and the client's
+ * leaving is watched. server_conn_settle brings reads and deadline in line with the state; every path that
+ * comes from outside ends with it. */
 #ifndef PENSTOCK_HTTP_SERVER_PRIVATE_H
 #define PENSTOCK_HTTP_SERVER_PRIVATE_H
 
@@ -33,7 +34,8 @@ struct header_span {
 
 enum parse_result {
     PARSE_MORE,     /* all bytes used, the request is not whole */
-    PARSE_HEAD,     /* the head is whole and keeps the rules: take it now, before the input goes away */
+    /* the head is whole and keeps the rules: take it now, before the input goes away */
+    PARSE_HEAD,
     PARSE_DONE,     /* the body is whole */
     PARSE_FAILED,   /* fail_status and fail_text say why; sticky until reset */
 };
@@ -67,7 +69,8 @@ struct request_parser {
     llhttp_t llhttp;
     const struct http_limits *limits;
     struct parse_scratch *scratch;
-    struct header_span *headers;      /* scratch->headers, or own once the head is split over reads */
+    /* scratch->headers, or own once the head is split over reads */
+    struct header_span *headers;
     struct header_span *own;
     struct buf raw;                   /* head bytes of earlier reads, when the head is split */
     const char *in;                   /* the current feed's input */
@@ -93,14 +96,16 @@ struct request_parser {
 void request_parser_init(struct request_parser *p, const struct http_limits *limits,
                          struct parse_scratch *scratch);
 struct parse_scratch *parse_scratch_new(const struct http_limits *limits);   /* mem_free */
-void request_parser_reset(struct request_parser *p);      /* for the next request; frees what it holds */
+/* for the next request; frees what it holds */
+void request_parser_reset(struct request_parser *p);
 void request_parser_dispose(struct request_parser *p);    /* may be used again after reset */
-/* Any split is valid. An empty input after PARSE_HEAD tells whether the request has no body. Nothing behind the end of a
- * request, or of a head, is looked at. Allocates for split heads and for bodies only. */
+/* Any split is valid. An empty input after PARSE_HEAD tells whether the request has no body.
+ * Nothing behind the end of a request, or of a head, is looked at. Allocates for split heads and
+ * for bodies only. */
 enum parse_result request_parser_feed(struct request_parser *p, struct slice in, size_t *out_used);
 /* After PARSE_HEAD, before any other feed: copies the head and its header list into the arena. */
-void request_parser_take_head(struct request_parser *p, struct arena *a, struct request_facts *out_facts,
-                              struct http_headers *out_headers);
+void request_parser_take_head(struct request_parser *p, struct arena *a,
+                              struct request_facts *out_facts, struct http_headers *out_headers);
 /* After PARSE_DONE: the body, NULL when it is empty. The caller's reference. */
 struct bytes *request_parser_take_body(struct request_parser *p);
 
@@ -109,13 +114,22 @@ struct bytes *request_parser_take_body(struct request_parser *p);
 struct peer_table;
 struct peer_table *peer_table_new(uint64_t seed);
 void peer_table_free(struct peer_table **t);
-/* Counts one more connection of this host (IPv6: of this /64) unless it has `max` already: then false. */
+/* Counts one more connection of this host (IPv6: of this /64) unless it has `max` already: then
+ * false. */
 bool peer_table_add(struct peer_table *t, const struct addr *a, unsigned max);
 void peer_table_remove(struct peer_table *t, const struct addr *a);
 
 /* ---- server and connection ---- */
 
-enum server_conn_state { CONN_IDLE, CONN_HEAD, CONN_BODY, CONN_RESPONSE, CONN_FLUSH, CONN_LINGER, CONN_CLOSED };
+enum server_conn_state {
+    CONN_IDLE,
+    CONN_HEAD,
+    CONN_BODY,
+    CONN_RESPONSE,
+    CONN_FLUSH,
+    CONN_LINGER,
+    CONN_CLOSED
+};
 
 enum body_framing { FRAMING_NONE, FRAMING_LENGTH, FRAMING_CHUNKED, FRAMING_UNTIL_CLOSE };
 
@@ -137,10 +151,12 @@ struct server_conn {
     struct server_conn *next_deferred;
     struct http_server *server;
     struct conn *conn;                     /* NULL once closed */
-    struct server_exchange *exchange;      /* the one in work, NULL between two and after it was answered */
+    /* the one in work, NULL between two and after it was answered */
+    struct server_exchange *exchange;
     struct request_parser parser;
     struct byteq out;
-    struct buf surplus;                    /* read already, belongs to the next request; reads are off while it is not empty */
+    /* read already, belongs to the next request; reads are off while it is not empty */
+    struct buf surplus;
     struct timer timer;
     int64_t since_ns;                      /* when the state's clock began */
     int64_t active_ns;                     /* last byte in (BODY) or out (while blocked) */
@@ -152,11 +168,14 @@ struct server_conn {
     bool is_running;                       /* the loop in conn_run is on the stack */
     bool is_deferred;
     bool is_fresh;                         /* no request came on it so far */
-    bool is_blocked;                       /* the kernel took less than all: conn's on_writable will come */
-    bool is_lost;                          /* a write failed or the queue is over its cap: on_cancel is on its way */
+    /* the kernel took less than all: conn's on_writable will come */
+    bool is_blocked;
+    /* a write failed or the queue is over its cap: on_cancel is on its way */
+    bool is_lost;
     bool close_after;                      /* this response is the last */
     bool request_done;
-    bool rest_is_here;                     /* the body not parsed yet is wholly in the input at hand */
+    /* the body not parsed yet is wholly in the input at hand */
+    bool rest_is_here;
     bool is_tls, is_unix;
     bool is_refusal;                       /* over a cap: gets 503, counts for nothing */
     bool is_counted;                       /* in the peer table */
@@ -193,7 +212,8 @@ static inline void stat_add(_Atomic uint64_t *counter, int64_t n) {
 }
 
 /* server.c */
-void server_defer(struct server_conn *c);              /* conn_run_deferred at the end of this turn */
+/* server_conn_run_deferred at the end of this turn */
+void server_defer(struct server_conn *c);
 void server_forget(struct server_conn *c);             /* out of the lists and counts */
 
 /* server_conn.c */
@@ -208,15 +228,18 @@ void server_conn_refuse(struct server_conn *c, unsigned status, const char *text
 /* The client is gone: on_cancel if a request is in work, then closed. */
 void server_conn_gone(struct server_conn *c);
 void server_conn_close(struct server_conn *c, bool with_reset);   /* no callbacks */
-void server_conn_lose(struct server_conn *c);          /* gone, but said later: the app is on the stack */
+/* gone, but said later: the app is on the stack */
+void server_conn_lose(struct server_conn *c);
 void server_conn_response_started(struct server_conn *c);
-void server_conn_response_out(struct server_conn *c);  /* the last byte is out, or will never be: on_done */
+/* the last byte is out, or will never be: on_done */
+void server_conn_response_out(struct server_conn *c);
 void server_conn_all_out(struct server_conn *c);       /* the queue has become empty */
 
 /* server_response.c */
 /* 1: all out; 0: queued; -1: lost. Empty pieces are fine. */
 int server_conn_send(struct server_conn *c, const struct iovec *iov, int n_iov);
 int server_conn_flush(struct server_conn *c);
-void server_conn_send_error(struct server_conn *c, unsigned status, const char *text, bool has_body);
+void server_conn_send_error(struct server_conn *c, unsigned status, const char *text,
+                            bool has_body);
 
 #endif

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server object: limits, accepting and its caps, draining, and the work put off to the end of a turn. */
+/* The server object: limits, accepting and its caps, draining, and the work put off to the end of a
+ * turn. */
 #include "base/mem.h"
 #include "http/server-private.h"
 
@@ -68,7 +69,8 @@ static size_t clamp_bytes(size_t bytes) {
     return bytes < max ? bytes : max;
 }
 
-struct http_server *http_server_new(struct loop *l, const struct http_limits *limits, const struct http_app *app) {
+struct http_server *http_server_new(struct loop *l, const struct http_limits *limits,
+                                    const struct http_app *app) {
     struct http_server *s = mem_zalloc(sizeof *s);
     s->loop = l;
     s->limits = *limits;
@@ -88,7 +90,8 @@ void http_server_drain(struct http_server *s) {
     s->is_draining = true;
     for (struct server_conn *c, *next = s->conns; (c = next);) {
         next = c->next;
-        if (c->state == CONN_IDLE && c->surplus.len == 0 && !c->is_running) server_conn_close(c, false);
+        if (c->state == CONN_IDLE && c->surplus.len == 0 && !c->is_running)
+            server_conn_close(c, false);
     }
 }
 
@@ -127,7 +130,8 @@ const struct http_server_stats *http_server_stats(const struct http_server *s) {
 
 /* ---- accepting ---- */
 
-static void refuse(struct http_server *s, int fd, const struct addr *from, struct tls_context *tls) {
+static void refuse(struct http_server *s, int fd, const struct addr *from,
+                   struct tls_context *tls) {
     stat_add(&s->stats.refused, 1);
     /* A TLS handshake costs more than the answer is worth. */
     if (tls || s->refusal_count >= REFUSALS_MAX) {
@@ -141,11 +145,14 @@ static void refuse(struct http_server *s, int fd, const struct addr *from, struc
     server_conn_unpin(c);
 }
 
-void http_server_accept(struct http_server *s, int fd, const struct addr *from, struct tls_context *tls) {
+void http_server_accept(struct http_server *s, int fd, const struct addr *from,
+                        struct tls_context *tls) {
     stat_add(&s->stats.accepted, 1);
     const bool has_peer = s->peers && !addr_is_unix(from);
-    const bool is_full = s->limits.max_connections > 0 && s->open_count >= s->limits.max_connections;
-    if (is_full || (has_peer && !peer_table_add(s->peers, from, s->limits.max_connections_per_ip))) {
+    const bool is_full =
+        s->limits.max_connections > 0 && s->open_count >= s->limits.max_connections;
+    if (is_full ||
+        (has_peer && !peer_table_add(s->peers, from, s->limits.max_connections_per_ip))) {
         refuse(s, fd, from, tls);
         return;
     }

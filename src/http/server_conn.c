@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One connection. Bytes come in by on_bytes, conn_run feeds them to the parser and moves the state, the application is called from
- * there and answers then or later, and server_conn_settle brings the socket in line with what came of it. */
+/* One connection. Bytes come in by on_bytes, conn_run feeds them to the parser and moves the state,
+ * the application is called from there and answers then or later, and server_conn_settle brings the
+ * socket in line with what came of it. */
 #include "base/mem.h"
 #include "http/server-private.h"
 
@@ -98,7 +99,8 @@ static void cancel_exchange(struct server_conn *c) {
 
 void server_conn_gone(struct server_conn *c) {
     if (c->state == CONN_CLOSED) return;
-    /* Closed first: on_cancel must not find a way to write. A response that is cut must not look whole: reset. */
+    /* Closed first: on_cancel must not find a way to write. A response that is cut must not look
+     * whole: reset. */
     struct server_exchange *ex = c->exchange ? detach_exchange(c) : NULL;
     const struct http_app app = c->server->app;
     server_conn_close(c, ex && ex->is_started);
@@ -115,7 +117,8 @@ void server_conn_lose(struct server_conn *c) {
     server_defer(c);
 }
 
-/* ---- deadlines: one timer, moved only when the new deadline is earlier; a timer that fires too early is started again ---- */
+/* ---- deadlines: one timer, moved only when the new deadline is earlier; a timer that fires too
+ * early is started again ---- */
 
 static int64_t after(int64_t start_ns, int64_t timeout_ns) {
     return timeout_ns > 0 ? start_ns + timeout_ns : TIME_NEVER;
@@ -124,7 +127,8 @@ static int64_t after(int64_t start_ns, int64_t timeout_ns) {
 static int64_t deadline_ns(const struct server_conn *c) {
     const struct http_limits *limits = &c->server->limits;
     switch ((enum server_conn_state)c->state) {
-    case CONN_IDLE: return after(c->since_ns, c->is_fresh ? limits->head_timeout_ns : limits->idle_timeout_ns);
+    case CONN_IDLE:
+        return after(c->since_ns, c->is_fresh ? limits->head_timeout_ns : limits->idle_timeout_ns);
     case CONN_HEAD: return after(c->since_ns, limits->head_timeout_ns);
     case CONN_BODY: {
         const int64_t silence = after(c->active_ns, limits->body_timeout_ns);
@@ -132,7 +136,8 @@ static int64_t deadline_ns(const struct server_conn *c) {
         return silence < total ? silence : total;
     }
     case CONN_RESPONSE:
-    case CONN_FLUSH: return c->is_blocked ? after(c->active_ns, limits->write_timeout_ns) : TIME_NEVER;
+    case CONN_FLUSH:
+        return c->is_blocked ? after(c->active_ns, limits->write_timeout_ns) : TIME_NEVER;
     case CONN_LINGER: return after(c->since_ns, LINGER_NS);
     case CONN_CLOSED: break;
     }
@@ -169,7 +174,8 @@ static void on_deadline(struct timer *t, void *self) {
 
 void server_conn_settle(struct server_conn *c) {
     if (c->state == CONN_CLOSED || c->is_running) return;
-    const bool wants_bytes = c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY;
+    const bool wants_bytes =
+        c->state == CONN_IDLE || c->state == CONN_HEAD || c->state == CONN_BODY;
     const bool reads = c->state == CONN_LINGER || (wants_bytes && c->surplus.len == 0);
     if (reads != c->is_reading) {
         c->is_reading = reads;
@@ -181,7 +187,8 @@ void server_conn_settle(struct server_conn *c) {
     arm_timer(c);
 }
 
-/* All is said. The client may still be sending: closing now would reset the connection and take from it what it has not read yet. */
+/* All is said. The client may still be sending: closing now would reset the connection and take
+ * from it what it has not read yet. */
 static void begin_linger(struct server_conn *c) {
     c->state = CONN_LINGER;
     c->since_ns = now_ns(c);
@@ -323,15 +330,19 @@ static bool step(struct server_conn *c, struct slice *in) {
         return false;
     case PARSE_HEAD: head_is_whole(c, *in); return true;
     case PARSE_DONE: body_is_whole(c); return true;
-    case PARSE_FAILED: server_conn_refuse(c, c->parser.fail_status, c->parser.fail_text); return false;
+    case PARSE_FAILED:
+        server_conn_refuse(c, c->parser.fail_status, c->parser.fail_text);
+        return false;
     }
     return false;
 }
 
-/* Pipelined requests are taken one after the other, as long as each is answered at once. Returns what was not used. */
+/* Pipelined requests are taken one after the other, as long as each is answered at once. Returns
+ * what was not used. */
 static struct slice conn_run(struct server_conn *c, struct slice in) {
     c->is_running = true;
-    while (c->state == CONN_BODY || ((c->state == CONN_IDLE || c->state == CONN_HEAD) && in.len > 0)) {
+    while (c->state == CONN_BODY ||
+           ((c->state == CONN_IDLE || c->state == CONN_HEAD) && in.len > 0)) {
         if (c->is_lost || !step(c, &in)) break;
     }
     c->is_running = false;

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* llhttp cuts a request into pieces; this file puts them together, holds the limits, and refuses what strict llhttp lets pass:
- * missing, doubled and malformed Host, Transfer-Encoding that is not just "chunked" or comes with HTTP/1.0, fragments and userinfo in
- * the target, other protocols than HTTP (llhttp also knows RTSP and ICE), HTTP/0.9 and HTTP/2.
+/* llhttp cuts a request into pieces; this file puts them together, holds the limits, and refuses
+ * what strict llhttp lets pass: missing, doubled and malformed Host, Transfer-Encoding that is not
+ * just "chunked" or comes with HTTP/1.0, fragments and userinfo in the target, other protocols than
+ * HTTP (llhttp also knows RTSP and ICE), HTTP/0.9 and HTTP/2.
  *
- * The usual head comes in one read. Its header spans then live in the server's scratch and its bytes in the read buffer, until
- * request_parser_take_head copies both once. Only a head that is split over reads gets memory of its own. */
+ * The usual head comes in one read. Its header spans then live in the server's scratch and its
+ * bytes in the read buffer, until request_parser_take_head copies both once. Only a head that is
+ * split over reads gets memory of its own. */
 #include "base/mem.h"
 #include "http/server-private.h"
 
-/* Chunk headers, extensions and trailers: a byte of body may cost so many on the wire, plus a fixed allowance. Without a
- * limit extensions and leading zeros could go on for ever. */
+/* Chunk headers, extensions and trailers: a byte of body may cost so many on the wire, plus a fixed
+ * allowance. Without a limit extensions and leading zeros could go on for ever. */
 #define OVERHEAD_PER_BYTE 16
 #define OVERHEAD_FREE_BYTES 16384
 /* What a body's announced length may make us allocate before its bytes come. */
@@ -166,10 +168,12 @@ static const llhttp_settings_t callbacks = {
 /* ---- life ---- */
 
 struct parse_scratch *parse_scratch_new(const struct http_limits *limits) {
-    return mem_alloc(sizeof(struct parse_scratch) + limits->header_count * sizeof(struct header_span));
+    return mem_alloc(sizeof(struct parse_scratch) +
+                     limits->header_count * sizeof(struct header_span));
 }
 
-void request_parser_init(struct request_parser *p, const struct http_limits *limits, struct parse_scratch *scratch) {
+void request_parser_init(struct request_parser *p, const struct http_limits *limits,
+                         struct parse_scratch *scratch) {
     *p = (struct request_parser){.limits = limits, .scratch = scratch};
     buf_init(&p->raw, limits->request_line_bytes + limits->header_bytes + 2);
     request_parser_reset(p);
@@ -185,7 +189,8 @@ void request_parser_dispose(struct request_parser *p) {
 
 void request_parser_reset(struct request_parser *p) {
     request_parser_dispose(p);
-    /* A fresh llhttp for each request: it never sees the end of a message and so neither its upgrade pause nor its closed state. */
+    /* A fresh llhttp for each request: it never sees the end of a message and so neither its
+     * upgrade pause nor its closed state. */
     llhttp_init(&p->llhttp, HTTP_REQUEST, &callbacks);
     p->llhttp.data = p;
     p->headers = p->scratch->headers;
@@ -214,10 +219,12 @@ static struct slice header_value(const struct request_parser *p, unsigned i) {
 }
 
 /* How often a header is there; *out_value is the first one's. */
-static unsigned header_find(const struct request_parser *p, struct slice name, struct slice *out_value) {
+static unsigned header_find(const struct request_parser *p, struct slice name,
+                            struct slice *out_value) {
     unsigned count = 0;
     for (unsigned i = 0; i < p->n_headers; i++) {
-        if (p->headers[i].name.len != name.len || !slice_eq_nocase(header_name(p, i), name)) continue;
+        if (p->headers[i].name.len != name.len || !slice_eq_nocase(header_name(p, i), name))
+            continue;
         if (count++ == 0) *out_value = header_value(p, i);
     }
     return count;
@@ -251,7 +258,8 @@ static bool is_host_valid(struct slice host) {
 }
 
 static int check_version(struct request_parser *p, struct request_facts *f) {
-    const unsigned major = llhttp_get_http_major(&p->llhttp), minor = llhttp_get_http_minor(&p->llhttp);
+    const unsigned major = llhttp_get_http_major(&p->llhttp),
+                   minor = llhttp_get_http_minor(&p->llhttp);
     if (major != 1 || minor > 1) return fail(p, 505, text_version);
     f->version_minor = minor;
     static const struct slice protocol = {" HTTP/", 6};
@@ -280,7 +288,8 @@ static int check_method(struct request_parser *p, struct request_facts *f) {
     return 0;
 }
 
-/* RFC 9112 3.2: origin, absolute and asterisk form. An absolute form's authority takes the place of Host. */
+/* RFC 9112 3.2: origin, absolute and asterisk form. An absolute form's authority takes the place of
+ * Host. */
 static int check_target(struct request_parser *p, struct request_facts *f) {
     struct slice rest = f->target = head_slice(p, p->target);
     if (slice_index(rest, '#') >= 0) return fail(p, 400, "the request target has a fragment");
@@ -314,7 +323,8 @@ static int check_host(struct request_parser *p, struct request_facts *f) {
     return 0;
 }
 
-/* RFC 9112 6.3, without its leniences: whoever sends a body in two ways is refused, whatever came first. */
+/* RFC 9112 6.3, without its leniences: whoever sends a body in two ways is refused, whatever came
+ * first. */
 static int check_framing(struct request_parser *p, struct request_facts *f) {
     struct slice coding, length;
     const unsigned n_codings = header_find(p, SLICE("transfer-encoding"), &coding);
@@ -504,8 +514,8 @@ static struct slice moved(const struct request_parser *p, struct slice s, const 
     return is_inside ? slice_make(to + (at - head), s.len) : s;
 }
 
-void request_parser_take_head(struct request_parser *p, struct arena *a, struct request_facts *out_facts,
-                              struct http_headers *out_headers) {
+void request_parser_take_head(struct request_parser *p, struct arena *a,
+                              struct request_facts *out_facts, struct http_headers *out_headers) {
     const char *copy = arena_dup(a, slice_make(p->head, p->head_len)).ptr;
     struct request_facts f = p->scratch->facts;
     f.method_text = moved(p, f.method_text, copy);

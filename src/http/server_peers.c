@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Open addressing with linear probing; removal shifts back, so that no tombstones pile up. Keys are mixed with a seed: clients choose
- * their addresses. */
+/* Open addressing with linear probing; removal shifts back, so that no tombstones pile up. Keys are
+ * mixed with a seed: clients choose their addresses. */
 #include "base/mem.h"
 #include "http/server-private.h"
 
@@ -54,7 +54,8 @@ static unsigned home_slot(const struct peer_table *t, const struct peer *key) {
 /* The key's slot, or the free one where it belongs. */
 static unsigned find_slot(const struct peer_table *t, const struct peer *key) {
     unsigned i = home_slot(t, key);
-    while (t->slots[i].count > 0 && (t->slots[i].high != key->high || t->slots[i].low != key->low)) {
+    while (t->slots[i].count > 0 &&
+           (t->slots[i].high != key->high || t->slots[i].low != key->low)) {
         i = (i + 1) & (t->n_slots - 1);
     }
     return i;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Responses: the head, the framing of the body, and the way to the kernel. Whatever is to be sent goes out in one writev together with what
- * is queued; what the kernel does not take is copied to the queue. While the kernel is full, and while the app gathers (cork), all
- * goes to the queue. */
+/* Responses: the head, the framing of the body, and the way to the kernel. Whatever is to be sent
+ * goes out in one writev together with what is queued; what the kernel does not take is copied to
+ * the queue. While the kernel is full, and while the app gathers (cork), all goes to the queue. */
 #include <assert.h>
 #include <stdio.h>
 #include <time.h>
@@ -39,7 +39,8 @@ static void enqueue(struct server_conn *c, const struct iovec *iov, int n_iov, s
 }
 
 /* Offers the queue's front and, when that is all of the queue, `iov`. */
-static ssize_t offer(struct server_conn *c, const struct iovec *iov, int n_iov, bool *out_is_whole) {
+static ssize_t offer(struct server_conn *c, const struct iovec *iov, int n_iov,
+                     bool *out_is_whole) {
     struct iovec all[QUEUED_IOV + SEND_IOV];
     int n = byteq_peek(&c->out, all, QUEUED_IOV);
     size_t len = 0;
@@ -101,8 +102,9 @@ static struct slice date_now(struct http_server *s) {
         gmtime_r(&t, &tm);
         /* RFC 9110 5.6.7, whatever the locale. */
         snprintf(s->date, sizeof s->date, "%s, %02u %s %04u %02u:%02u:%02u GMT", days[tm.tm_wday],
-                 (unsigned)tm.tm_mday % 100, months[tm.tm_mon], (unsigned)(tm.tm_year + 1900) % 10000,
-                 (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
+                 (unsigned)tm.tm_mday % 100, months[tm.tm_mon],
+                 (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100,
+                 (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
         s->date_s = now_s;
     }
     return slice_cstr(s->date);
@@ -173,7 +175,8 @@ static char *put_framing(char *to, const struct head_plan *plan) {
     return put(to, SLICE("\r\n"));
 }
 
-/* Made in the server's buffer: valid until the next one. Empty when the app's headers are over HEAD_MAX_BYTES. */
+/* Made in the server's buffer: valid until the next one. Empty when the app's headers are over
+ * HEAD_MAX_BYTES. */
 static struct slice make_head(struct http_server *s, const struct head_plan *plan) {
     const struct slice text = slice_cstr(http_status_text(plan->response->status));
     buf_reset(&s->head);
@@ -197,7 +200,8 @@ static bool status_has_body(unsigned status) {
 }
 
 /* RFC 9112 6.1 and 6.3. Settles how the body is framed and whether the connection goes on. */
-static struct slice begin_response(struct server_exchange *ex, const struct http_response *r, int64_t length) {
+static struct slice begin_response(struct server_exchange *ex, const struct http_response *r,
+                                   int64_t length) {
     struct server_conn *c = ex->conn;
     server_conn_response_started(c);
     struct head_plan plan = {.response = r, .framing = FRAMING_NONE};
@@ -206,7 +210,8 @@ static struct slice begin_response(struct server_exchange *ex, const struct http
         else plan.framing = ex->pub.version_minor == 0 ? FRAMING_UNTIL_CLOSE : FRAMING_CHUNKED;
     }
     plan.content_length = length >= 0 ? (uint64_t)length : 0;
-    if (!ex->keeps_alive || c->server->is_draining || plan.framing == FRAMING_UNTIL_CLOSE) c->close_after = true;
+    if (!ex->keeps_alive || c->server->is_draining || plan.framing == FRAMING_UNTIL_CLOSE)
+        c->close_after = true;
     plan.keeps_alive = !c->close_after;
     ex->framing = ex->pub.method == HTTP_METHOD_HEAD ? FRAMING_NONE : (uint8_t)plan.framing;
     ex->body_left = ex->framing == FRAMING_LENGTH ? plan.content_length : 0;
@@ -215,7 +220,8 @@ static struct slice begin_response(struct server_exchange *ex, const struct http
 
 /* ---- errors of the server's own ---- */
 
-void server_conn_send_error(struct server_conn *c, unsigned status, const char *text, bool has_body) {
+void server_conn_send_error(struct server_conn *c, unsigned status, const char *text,
+                            bool has_body) {
     struct http_server *s = c->server;
     struct buf body;
     buf_init(&body, ERROR_BODY_MAX_BYTES);
@@ -261,7 +267,8 @@ void http_respond(struct http_exchange *ex_pub, const struct http_response *r, s
     end_response(ex);
 }
 
-void http_start(struct http_exchange *ex_pub, const struct http_response *r, int64_t content_length) {
+void http_start(struct http_exchange *ex_pub, const struct http_response *r,
+                int64_t content_length) {
     struct server_exchange *ex = exchange_of(ex_pub);
     assert(!ex->is_started);
     if (is_dead(ex)) return;
@@ -302,8 +309,10 @@ static struct slice chunk_line(char out[static 20], size_t len) {
     return slice_make(out, at);
 }
 
-/* More pieces than fit in one call: through the queue, still one chunk and as few calls as can be. */
-static int send_many(struct server_conn *c, struct slice line, const struct slice *pieces, unsigned n, struct slice tail) {
+/* More pieces than fit in one call: through the queue, still one chunk and as few calls as can be.
+ * */
+static int send_many(struct server_conn *c, struct slice line, const struct slice *pieces,
+                     unsigned n, struct slice tail) {
     struct iovec iov = iov_of(line);
     enqueue(c, &iov, 1, 0);
     for (unsigned i = 0; i < n; i++) {
@@ -314,7 +323,8 @@ static int send_many(struct server_conn *c, struct slice line, const struct slic
     return server_conn_send(c, &iov, 1);
 }
 
-static int send_pieces(struct server_conn *c, struct slice line, const struct slice *pieces, unsigned n, struct slice tail) {
+static int send_pieces(struct server_conn *c, struct slice line, const struct slice *pieces,
+                       unsigned n, struct slice tail) {
     if (n > PIECES_MAX) return send_many(c, line, pieces, n, tail);
     struct iovec iov[SEND_IOV];
     int n_iov = 0;

@@ -15,7 +15,8 @@ static int hex_digit(char c) {
     return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
 }
 
-/* The byte behind a '%' at text[i], or -1. Zero is refused: no name of ours holds one, and C strings end there. */
+/* The byte behind a '%' at text[i], or -1. Zero is refused: no name of ours holds one, and C
+ * strings end there. */
 static int escaped_byte(struct slice text, size_t i) {
     if (text.len - i < 3) return -1;
     const int high = hex_digit(text.ptr[i + 1]), low = hex_digit(text.ptr[i + 2]);
@@ -53,7 +54,8 @@ struct slice url_query_get(struct slice query, struct slice name, struct arena *
         query = amp < 0 ? slice_from(query, query.len) : slice_from(query, (size_t)amp + 1);
         const ptrdiff_t eq = slice_index(pair, '=');
         const struct slice key = eq < 0 ? pair : slice_sub(pair, 0, (size_t)eq);
-        const struct slice value = eq < 0 ? slice_from(pair, pair.len) : slice_from(pair, (size_t)eq + 1);
+        const struct slice value =
+            eq < 0 ? slice_from(pair, pair.len) : slice_from(pair, (size_t)eq + 1);
         struct slice decoded;
         if (!decode(key, true, a, &decoded) || !slice_eq(decoded, name)) continue;
         return decode(value, true, a, &decoded) ? decoded : arena_dup(a, value);
@@ -113,13 +115,14 @@ static int check_ipv6(struct slice host, struct err *e) {
 }
 
 /* Splits "[::1]:80" and "name:80"; *out_port keeps its ':' or is empty. */
-static int split_authority(struct slice authority, struct slice *out_host, struct slice *out_port, bool *out_is_ipv6,
-                           struct err *e) {
+static int split_authority(struct slice authority, struct slice *out_host, struct slice *out_port,
+                           bool *out_is_ipv6, struct err *e) {
     *out_is_ipv6 = authority.len > 0 && authority.ptr[0] == '[';
     if (!*out_is_ipv6) {
         const ptrdiff_t colon = slice_index(authority, ':');
         *out_host = colon < 0 ? authority : slice_sub(authority, 0, (size_t)colon);
-        *out_port = colon < 0 ? slice_from(authority, authority.len) : slice_from(authority, (size_t)colon);
+        *out_port =
+            colon < 0 ? slice_from(authority, authority.len) : slice_from(authority, (size_t)colon);
         return 0;
     }
     const ptrdiff_t end = slice_index(authority, ']');
@@ -141,7 +144,8 @@ static int parse_port(struct slice port, uint16_t default_port, uint16_t *out, s
     return 0;
 }
 
-static int parse_tcp_authority(struct slice authority, struct arena *a, struct url *out, struct err *e) {
+static int parse_tcp_authority(struct slice authority, struct arena *a, struct url *out,
+                               struct err *e) {
     const uint16_t default_port = out->is_tls ? 443 : 80;
     struct slice host = SLICE_NULL, port = SLICE_NULL;
     bool is_ipv6;
@@ -158,7 +162,8 @@ static int parse_tcp_authority(struct slice authority, struct arena *a, struct u
     return 0;
 }
 
-static int parse_unix_authority(struct slice authority, struct arena *a, struct url *out, struct err *e) {
+static int parse_unix_authority(struct slice authority, struct arena *a, struct url *out,
+                                struct err *e) {
     if (!url_decode(authority, a, &out->unix_path))
         return err_set(e, ERR_USAGE, "URL's socket path has a bad '%%' escape");
     if (out->unix_path.len == 0 || out->unix_path.ptr[0] != '/')
@@ -170,7 +175,8 @@ static int parse_unix_authority(struct slice authority, struct arena *a, struct 
     return 0;
 }
 
-static int parse_scheme(struct slice text, struct slice *out_rest, bool *out_is_tls, bool *out_is_unix, struct err *e) {
+static int parse_scheme(struct slice text, struct slice *out_rest, bool *out_is_tls,
+                        bool *out_is_unix, struct err *e) {
     const ptrdiff_t colon = slice_index(text, ':');
     if (colon < 0 || !slice_starts_with(slice_from(text, (size_t)colon), SLICE("://")))
         return err_set(e, ERR_USAGE, "URL has no scheme: it must start with http://, https:// or http+unix://");
@@ -195,7 +201,8 @@ int url_parse(struct slice text, struct arena *a, struct url *out, struct err *e
     struct slice path = slice_from(rest, authority.len);
     if (slice_index(authority, '@') >= 0)
         return err_set(e, ERR_USAGE, "URL has a user or password before '@': give credentials by their own setting");
-    rc = is_unix ? parse_unix_authority(authority, a, out, e) : parse_tcp_authority(authority, a, out, e);
+    rc = is_unix ? parse_unix_authority(authority, a, out, e)
+                 : parse_tcp_authority(authority, a, out, e);
     if (rc < 0) return rc;
     while (path.len > 0 && path.ptr[path.len - 1] == '/') path.len--;
     out->path = arena_dup(a, path);

@@ -10,15 +10,17 @@ struct url {
     bool is_tls;
     struct slice host;        /* without brackets */
     uint16_t port;            /* the scheme's default when absent */
-    struct slice authority;   /* for Host: brackets kept, port only if it is not the scheme's default */
+    /* for Host: brackets kept, port only if it is not the scheme's default */
+    struct slice authority;
     struct slice unix_path;   /* http+unix only, decoded */
     struct slice path;        /* no trailing slash; may be empty */
 };
 /* Userinfo, query and fragment are refused; errors name the fault. Slices live in the arena. */
 int url_parse(struct slice text, struct arena *a, struct url *out, struct err *e) MUST_CHECK;
-/* application/x-www-form-urlencoded or path percent-decoding into the arena; false on bad escapes. */
+/* Percent-decoding into the arena, '+' stays; false on bad escapes and on %00. */
 bool url_decode(struct slice text, struct arena *a, struct slice *out);
-/* Value of a query parameter, decoded; ptr NULL when absent. */
+/* Value of the first query parameter of that name, decoded ('+' is a space); as it came when its
+ * escapes are bad; ptr NULL when absent. */
 struct slice url_query_get(struct slice query, struct slice name, struct arena *a);
 
 #endif

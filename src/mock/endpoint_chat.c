@@ -116,7 +116,7 @@ static void serve(struct mock_worker *w, struct http_exchange *ex, const struct 
 }
 
 void mock_endpoint_chat(struct mock_worker *w, struct http_exchange *ex) {
-    struct envelope env;
+    struct envelope env = {.stream = false};
     struct llm_request rq;
     struct request_fault fault;
     struct slice body = bytes_slice(ex->body);
@@ -129,7 +129,7 @@ void mock_endpoint_chat(struct mock_worker *w, struct http_exchange *ex) {
     if (rc == 0) {
         rc = dialect_chat.decode_request(body, ex->arena, &rq, &fault);
     }
-    if (rc < 0) {
+    if (rc != 0) {
         respond_fault_of_request(w, ex, &fault);
         return;
     }

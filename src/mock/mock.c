@@ -142,7 +142,7 @@ static int open_worker(struct mock *m, unsigned i, struct loop *given, struct ad
 }
 
 static int open_all(struct mock *m, struct loop *given, struct err *e) {
-    struct addr addrs[MOCK_MAX_LISTEN];
+    struct addr addrs[MOCK_MAX_LISTEN] = {0};
     unsigned n = 0;
     int rc = parse_listen(&m->hub.options, addrs, &n, e);
     rc = rc < 0 ? rc : open_tls(m, e);

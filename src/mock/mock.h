@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A fake provider. It speaks the chat dialect through the same encoders as the gateway, answers
- * deterministically by (seed, request), keeps its schedule to the slot of the timer wheel, and fails
- * on demand.
+ * deterministically by (seed, request), keeps its schedule to the slot of the timer wheel, and
+ * fails on demand.
  *
  * Endpoints
  *   POST /v1/chat/completions (also without /v1)
@@ -31,9 +31,9 @@
  *
  * When: token k of a stream is due at start + ttft + k × itl, an absolute schedule without drift.
  * What stands before the first token leaves with it; what stands behind the last one is due an itl
- * later. A whole answer leaves when the end of its stream would be due. With itl 0 everything leaves
- * as fast as the client takes it. A stepped stream sends what stands before its first token at once,
- * then a token a step; what stands behind the last token is one step more. */
+ * later. A whole answer leaves when the end of its stream would be due. With itl 0 everything
+ * leaves as fast as the client takes it. A stepped stream sends what stands before its first token
+ * at once, then a token a step; what stands behind the last token is one step more. */
 #ifndef PENSTOCK_MOCK_MOCK_H
 #define PENSTOCK_MOCK_MOCK_H
 

@@ -4,8 +4,8 @@
  * "any thread" is said.
  *
  * Two implementations share this header; the executable links one of them:
- *   loop_uv.c   real: libuv (uv_poll for readiness, our own recv and writev), a timerfd for the
- *               wheel's 50 µs slots;
+ *   loop_uv.c   real: an epoll set of our own for sockets, a timerfd for the wheel's 50 µs
+ *               slots, libuv for listeners, names and signals;
  *   loop_sim.c  simulated: sockets, clock and scheduling are in memory and seeded (loop_sim.h adds
  *               the controls), so that any cut at any offset, any order and any delay can be
  *               tested, without sleeping.

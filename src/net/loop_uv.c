@@ -12,7 +12,7 @@
  *
  * The timerfd is never read: setting it anew clears it. It is set only when a deadline comes nearer or when it fired, so timers that are
  * started and stopped (one a request) cost no system call; the price is one idle wake-up per armed deadline that was stopped. */
-#include "loop_uv-private.h"
+#include "net/loop_uv-private.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Listeners of the real loop. */
-#include "loop_uv-private.h"
+#include "net/loop_uv-private.h"
 
 #include <assert.h>
 #include <errno.h>

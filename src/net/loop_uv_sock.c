@@ -4,7 +4,7 @@
  * An edge says that something changed; `ready` remembers what, until a read or a write shows that it is used up. A socket that has
  * something ready that is wanted is queued as due, and called once a turn: to its owner it is level-triggered. A short read means that nothing more is there, and saves asking once more (epoll(7)), unless the
  * other side's end has shown: then only the end itself says so. */
-#include "loop_uv-private.h"
+#include "net/loop_uv-private.h"
 
 #include <assert.h>
 #include <errno.h>

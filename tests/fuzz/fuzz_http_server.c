@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The first byte seeds cuts and the application's behaviour, the rest is what a client sends. Twice:
- *  - through the parser alone, whole and cut: both must find the same requests, and agree on whether the bytes are refused;
- *  - through a server on the simulated network, with an application that answers early, late, in pieces, or breaks off. Whatever
- *    comes, each request that was begun ends exactly once, nothing is left over, and what the client reads begins like a response. */
+/* The first byte seeds cuts and the application's behaviour, the rest is what a client sends.
+ * Twice:
+ *  - through the parser alone, whole and cut: both must find the same requests, and agree on
+ *    whether the bytes are refused;
+ *  - through a server on the simulated network, with an application that answers early, late, in
+ *    pieces, or breaks off. Whatever comes, each request that was begun ends exactly once, nothing
+ *    is left over, and what the client reads begins like a response. */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,7 +32,8 @@ struct outcome {
 };
 
 static void mix(struct outcome *o, struct slice s) {
-    for (size_t i = 0; i < s.len; i++) o->hash = (o->hash ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
+    for (size_t i = 0; i < s.len; i++)
+        o->hash = (o->hash ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
     o->hash = (o->hash ^ s.len) * UINT64_C(0x100000001b3);
 }
 
@@ -113,7 +117,8 @@ static void fuzz_parser(struct slice in, uint64_t seed) {
     const struct outcome whole = parse_all(in, NULL), cut = parse_all(in, &cuts);
     require(whole.has_failed == cut.has_failed, "refused or not depends on the cuts");
     require(whole.requests == cut.requests, "the number of requests depends on the cuts");
-    /* A refused head may be over a limit and malformed both: which is found first is free, what came before is not. */
+    /* A refused head may be over a limit and malformed both: which is found first is free, what
+     * came before is not. */
     require(whole.has_failed || whole.hash == cut.hash, "the requests depend on the cuts");
 }
 
@@ -139,7 +144,8 @@ static void forget(struct world *w, struct http_exchange *ex) {
     w->ended++;
 }
 
-/* One thing that an application may do with an exchange at any time. Returns false when the exchange may be gone. */
+/* One thing that an application may do with an exchange at any time. Returns false when the
+ * exchange may be gone. */
 static bool act(struct world *w, struct http_exchange *ex) {
     static char block[30000];
     const struct slice pieces[] = {SLICE("data: x"), SLICE(""), {block, rng_below(&w->rng, 4) ? 7 : sizeof block}};
@@ -201,7 +207,8 @@ static void client_reads(struct world *w) {
     struct err e;
     ssize_t n;
     while ((n = sock_read(w->client, bytes, sizeof bytes, &e)) > 0) {
-        for (ssize_t i = 0; i < n && w->first_len < sizeof w->first; i++) w->first[w->first_len++] = bytes[i];
+        for (ssize_t i = 0; i < n && w->first_len < sizeof w->first; i++)
+            w->first[w->first_len++] = bytes[i];
     }
     if (n < 0) sock_close(&w->client);
 }
@@ -238,8 +245,11 @@ static struct listener *world_open(struct world *w) {
 static void fuzz_server(struct slice in, uint64_t seed) {
     struct world w = {.out = in};
     rng_seed(&w.rng, seed);
-    const struct sim_options sim = {.seed = seed, .socket_buffer_bytes = 20000, .max_read_bytes = seed % 5 * 10,
-                                    .max_write_bytes = seed % 3 * 1000, .shuffle_events = true};
+    const struct sim_options sim = {.seed = seed,
+                                    .socket_buffer_bytes = 20000,
+                                    .max_read_bytes = seed % 5 * 10,
+                                    .max_write_bytes = seed % 3 * 1000,
+                                    .shuffle_events = true};
     sim_start(&sim);
     struct listener *listener = world_open(&w);
     for (unsigned i = 0; i < 20; i++) {

@@ -66,10 +66,8 @@ static void more(struct one *o, const char *bytes) {
 }
 
 /* A loop that was stopped takes no part in the simulation until it is run anew: the clients, which live on it, want to see what they got. */
-static void run_on(struct one *o) {
-    pass_time(NS_PER_S);
+static void run_until_stopped(struct one *o) {
     loop_run(o->rig.loop);
-    run(o);
 }
 
 static void stop(struct one *o) {
@@ -308,30 +306,35 @@ static void a_refused_key_inside_a_stream_is_the_operators_fault(void **state) {
 static void late_errors_come_as_events(void **state) {
     (void)state;
     static const struct {
-        const char *answer;
+        const char *head, *body;
+        size_t missing;
         enum rig_then then;
         const char *needle;
     } rows[] = {
-        {"HTTP/1.1 500 Oops\r\nContent-Type: application/json\r\nContent-Length: 44\r\n\r\n{\"error\":{\"message\":\"It broke\",\"type\":\"bad\"}}", RIG_KEEP, "It broke"},
-        {"HTTP/1.1 500 Oops\r\nContent-Type: text/plain\r\nContent-Length: 8\r\n\r\nIt broke", RIG_KEEP, "It broke"},
-        {"HTTP/1.1 401 No\r\nContent-Type: application/json\r\nContent-Length: 35\r\n\r\n{\"error\":{\"message\":\"sk-secret no\"}}", RIG_KEEP, "upstream_auth"},
-        {"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{\"id\":\"c-1\",", RIG_FIN, "bad_gateway"},
-        {"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{\"id\":\"c-1\",", RIG_RST, "bad_gateway"},
-        {"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n5\r\n{\"id\"\r\nnope\r\n", RIG_KEEP, "bad_gateway"},
-        {"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 41\r\n\r\n{\"error\":{\"message\":\"It broke\",\"code\":42}}", RIG_KEEP, "\"code\":\"42\""},
-        {"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 4\r\n\r\nnope", RIG_KEEP, "bad_gateway"},
-        {"HTTP/1.1 204 OK\r\n\r\n", RIG_KEEP, "bad_gateway"},
-        {"HTTP/1.1 302 Go\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n", RIG_KEEP, "redirect"},
+        {"500 Oops\r\nContent-Type: application/json", "{\"error\":{\"message\":\"It broke\",\"type\":\"bad\",\"metadata\":{\"x\":7}}}", 0, RIG_KEEP, "It broke"},
+        {"500 Oops\r\nContent-Type: text/plain", "It broke", 0, RIG_KEEP, "It broke"},
+        {"401 No\r\nContent-Type: application/json", "{\"error\":{\"message\":\"sk-secret no\"}}", 0, RIG_KEEP, "upstream_auth"},
+        {"200 OK\r\nContent-Type: application/json", "{\"id\":\"c-1\",", 9, RIG_FIN, "bad_gateway"},
+        {"200 OK\r\nContent-Type: application/json", "{\"id\":\"c-1\",", 9, RIG_RST, "bad_gateway"},
+        {"200 OK\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked", "5\r\n{\"id\"\r\nnope\r\n", 0, RIG_KEEP, "bad_gateway"},
+        {"200 OK\r\nContent-Type: application/json", "{\"error\":{\"message\":\"It broke\",\"code\":42}}", 0, RIG_KEEP, "\"code\":\"42\""},
+        {"200 OK\r\nContent-Type: application/json", "nope", 0, RIG_KEEP, "bad_gateway"},
+        {"204 OK", "", 0, RIG_KEEP, "bad_gateway"},
+        {"302 Go\r\nLocation: /x", "", 0, RIG_KEEP, "redirect"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct arena *a = arena_new();
         struct one o;
+        bool is_chunked = strstr(rows[i].head, "chunked") != NULL;
+        const char *length = is_chunked ? "" : arena_printf(a, "\r\nContent-Length: %zu", strlen(rows[i].body) + rows[i].missing);
         start(&o, NULL, LATE, (struct rig_script){SLICE(""), RIG_SILENCE, {0}}, STREAM_REQUEST);
         pass_time(2 * NS_PER_S);
         o.rig.script.then = rows[i].then;
-        more(&o, rows[i].answer);
+        more(&o, arena_printf(a, "HTTP/1.1 %s%s\r\n\r\n%s", rows[i].head, length, rows[i].body));
         run(&o);
         assert_error_event_after(&o, BEAT, rows[i].needle);
         stop(&o);
+        arena_free(a);
     }
 }
 
@@ -339,9 +342,10 @@ static void a_whole_answer_to_a_stream_beats_while_it_comes(void **state) {
     (void)state;
     struct one o;
     start(&o, NULL, "timeouts: {hold: 10s, heartbeat: 15s}",
-          (struct rig_script){SLICE("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 103\r\n\r\n{\"choices\":[{\"index\":0,"), RIG_SILENCE, {0}},
+          (struct rig_script){SLICE("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n{\"choices\":[{\"index\":0,"), RIG_SILENCE, {0}},
           STREAM_REQUEST);
     pass_time(HALF_MINUTE);
+    o.rig.script.then = RIG_FIN;
     more(&o, "\"message\":{\"role\":\"assistant\",\"content\":\"Blue whale\"},\"finish_reason\":\"stop\"}]}");
     run(&o);
     assert_true(o.is_whole && o.status == 200);
@@ -405,6 +409,16 @@ static const char *whole_answer(struct arena *a, size_t body_bytes, bool is_chun
     return arena_printf(a, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s%s%s", body_bytes, before, text, after);
 }
 
+struct arrival {
+    const struct one *one;
+    size_t bytes;
+};
+
+static bool has_arrived(void *self) {
+    const struct arrival *a = self;
+    return !a->one->client.sock || a->one->client.in.len >= a->bytes;
+}
+
 static void large_answers_pass_whole(void **state) {
     (void)state;
     static const size_t sizes[] = {(1u << 20) - 1, 1u << 20, (1u << 20) + 1, 5u << 20};
@@ -421,6 +435,7 @@ static void large_answers_pass_whole(void **state) {
                 assert_true(slab_in_use_bytes(loop_slab(o.rig.loop)) < (3u << 19));
                 rig_client_read(&o.client, true);
             }
+            sim_run(has_arrived, &(struct arrival){&o, sizes[i]}, sim_now_ns() + HALF_MINUTE);
             run(&o);
             assert_true(o.is_whole);
             assert_int_equal(o.status, 200);
@@ -476,7 +491,8 @@ static void stop_says_so_to_the_clients(void **state) {
     start(&o, NULL, NULL, (struct rig_script){SLICE(STREAM_HEAD CHUNK("{\"content\":\"a\"}", "null")), RIG_SILENCE, {0}}, STREAM_REQUEST);
     pass_time(NS_PER_S);
     worker_stop(o.rig.worker);
-    run_on(&o);
+    run_until_stopped(&o);
+    run(&o);
     assert_error_event_after(&o, CHUNK("{\"content\":\"a\"}", "null"), "shutting down");
     assert_int_equal(rig_ended(&o.rig, END_DRAIN, true), 1);
     assert_int_equal(rig_ended(&o.rig, END_CLIENT_GONE, true), 0);
@@ -487,16 +503,19 @@ static void stop_says_so_to_the_clients(void **state) {
 static void an_upstream_that_dawdles_is_no_cut_stream(void **state) {
     (void)state;
     struct one o;
-    start(&o, NULL, NULL,
-          (struct rig_script){SLICE("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n56\r\n"
-                                    CHUNK("{\"content\":\"a\"}", "\"stop\"") "\r\ne\r\n" DONE "\r\n"), RIG_SILENCE, {0}}, STREAM_REQUEST);
+    struct arena *a = arena_new();
+    static const char body[] = CHUNK("{\"content\":\"a\"}", "\"stop\"") DONE;
+    const char *answer = arena_printf(a, "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n%zx\r\n%s\r\n",
+                                      sizeof body - 1, body);
+    start(&o, NULL, NULL, (struct rig_script){slice_cstr(answer), RIG_SILENCE, {0}}, STREAM_REQUEST);
     run(&o);
     assert_true(o.is_whole);
     assert_non_null(o.rig.worker->relays);
     worker_stop(o.rig.worker);
-    pass_time(NS_PER_S);
+    run_until_stopped(&o);
     assert_int_equal(atomic_load(&o.rig.gateway->cut_streams), 0);
     stop(&o);
+    arena_free(a);
 }
 
 int main(void) {

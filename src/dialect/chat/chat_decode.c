@@ -260,13 +260,17 @@ int chat_decoder_finish(struct decoder *d, const struct event_sink *sink, struct
 
 /* ---- usage that the client did not ask for ---- */
 
+static bool is_space(char c) {
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* The member whose key opens at `key`, with one comma. What was cut before ends at `cut_end`: its
  * comma is gone. */
 static struct span member_cut(struct slice text, size_t key, size_t cut_end) {
     size_t value = json_text_skip_space(text, json_text_value_end(text, key));
     value = json_text_skip_space(text, value + 1);
     size_t start = key, end = json_text_value_end(text, value), before = key;
-    while (before > cut_end && strchr(" \t\r\n", text.ptr[before - 1])) before--;
+    while (before > cut_end && is_space(text.ptr[before - 1])) before--;
     if (before > cut_end && text.ptr[before - 1] == ',') {
         start = before - 1;
     } else {

@@ -80,8 +80,9 @@ static void test_names(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_get_and_count), cmocka_unit_test(test_has_token), cmocka_unit_test(test_hop_by_hop),
-        cmocka_unit_test(test_is_valid),      cmocka_unit_test(test_names),
+        cmocka_unit_test(test_get_and_count), cmocka_unit_test(test_has_token),
+        cmocka_unit_test(test_hop_by_hop),    cmocka_unit_test(test_is_valid),
+        cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

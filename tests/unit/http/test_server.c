@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The server over the simulated loop: real sockets' behaviour, a clock that moves when the test says so. */
+/* The server over the simulated loop: real sockets' behaviour, a clock that moves when the test
+ * says so. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -149,7 +150,8 @@ static void app_on_done(void *self, struct http_exchange *ex) {
     http_end(ex);
 }
 
-static void app_format_error(void *self, unsigned status, const char *message, struct buf *out, const char **out_type) {
+static void app_format_error(void *self, unsigned status, const char *message, struct buf *out,
+                             const char **out_type) {
     struct world *w = self;
     w->format_error_count++;
     assert_true(strlen(message) > 5);
@@ -262,7 +264,8 @@ static struct client *client_open(struct world *w) {
     buf_init(&c->in, CLIENT_MAX_BYTES);
     buf_init(&c->out, CLIENT_MAX_BYTES);
     struct err e;
-    assert_int_equal(sock_connect(w->loop, listener_addr(w->listener), client_event, c, &c->sock, &e), 0);
+    assert_int_equal(
+        sock_connect(w->loop, listener_addr(w->listener), client_event, c, &c->sock, &e), 0);
     client_watch(c);
     settle();
     return c;
@@ -427,8 +430,11 @@ static void test_same_for_every_split(void **state) {
     static const char answers[] =
         HELLO HEAD "x-app: yes\r\ncontent-length: 11\r\n" KEEP "hello world" ERROR(417, "417 Expectation Failed");
     for (uint64_t seed = 1; seed <= 60; seed++) {
-        const struct sim_options options = {.seed = seed, .max_read_bytes = seed % 7, .max_write_bytes = seed % 5,
-                                            .latency_max_ns = seed % 3 ? (int64_t)seed * NS_PER_MS : 0,
+        const struct sim_options options = {.seed = seed,
+                                            .max_read_bytes = seed % 7,
+                                            .max_write_bytes = seed % 5,
+                                            .latency_max_ns =
+                                                seed % 3 ? (int64_t)seed * NS_PER_MS : 0,
                                             .shuffle_events = seed % 2};
         world_start(&world, &options);
         struct client *c = client_open(&world);
@@ -1005,7 +1011,8 @@ static void test_half_closing_client_gets_an_answer_given_at_once(void **state) 
 
 static void test_drain(void **state) {
     struct world *w = *state;
-    struct client *idle = client_open(w), *busy = client_open(w), *started = client_open(w), *half = client_open(w);
+    struct client *idle = client_open(w), *busy = client_open(w), *started = client_open(w),
+                  *half = client_open(w);
     client_send(idle, GET("/hello"));
     client_send(started, GET("/later"));
     start(w->held, -1);

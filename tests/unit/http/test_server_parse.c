@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The request parser alone. Every case runs whole, byte by byte, and cut in two at every offset: what comes out must be the same. */
+/* The request parser alone. Every case runs whole, byte by byte, and cut in two at every offset:
+ * what comes out must be the same. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -108,7 +109,8 @@ static void recorder_dispose(struct recorder *r) {
 }
 
 /* step 0: cut in two at `cut`; else reads of `step` bytes. */
-static void run(const char *bytes, size_t len, size_t cut, size_t step, char out[static LOG_BYTES]) {
+static void run(const char *bytes, size_t len, size_t cut, size_t step,
+                char out[static LOG_BYTES]) {
     struct recorder r;
     const struct http_limits limits = small_limits();
     recorder_init(&r, &limits);
@@ -116,7 +118,8 @@ static void run(const char *bytes, size_t len, size_t cut, size_t step, char out
         give(&r, bytes, cut);
         give(&r, bytes + cut, len - cut);
     }
-    for (size_t at = 0; step > 0 && at < len; at += step) give(&r, bytes + at, len - at < step ? len - at : step);
+    for (size_t at = 0; step > 0 && at < len; at += step)
+        give(&r, bytes + at, len - at < step ? len - at : step);
     memcpy(out, r.log, r.len + 1);
     recorder_dispose(&r);
 }
@@ -260,7 +263,8 @@ static void test_refused_heads(void **state) {
         {"POST / HTTP/1.1\r\n" HOST "Content-Length: 18446744073709551615\r\n\r\n", 400},
         {"POST / HTTP/1.1\r\n" HOST "Content-Length: 101\r\n\r\n", 413},
         {"POST / HTTP/1.1\r\n" HOST "Content-Length: 9223372036854775807\r\n\r\n", 413},
-        /* Transfer-Encoding, alone and with Content-Length: the forms that smuggle requests past proxies */
+        /* Transfer-Encoding, alone and with Content-Length: the forms that smuggle requests past
+         * proxies */
         {"POST / HTTP/1.1\r\n" HOST "Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
         {"POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nContent-Length: 4\r\n\r\n0\r\n\r\n", 400},
         {"POST / HTTP/1.1\r\n" HOST "Content-Length: 4\r\nTransfer-Encoding: identity\r\n\r\nabcd", 400},
@@ -360,7 +364,8 @@ static void test_header_bytes(void **state) {
     }
 }
 
-static char *repeat(const char *head, const char *unit, size_t count, const char *tail, size_t *out_len) {
+static char *repeat(const char *head, const char *unit, size_t count, const char *tail,
+                    size_t *out_len) {
     const size_t n_head = strlen(head), n_unit = strlen(unit), n_tail = strlen(tail);
     char *text = malloc(n_head + n_unit * count + n_tail);
     memcpy(text, head, n_head);
@@ -370,7 +375,8 @@ static char *repeat(const char *head, const char *unit, size_t count, const char
     return text;
 }
 
-static void check_repeated(const char *head, const char *unit, size_t count, const char *tail, const char *expected_tail) {
+static void check_repeated(const char *head, const char *unit, size_t count, const char *tail,
+                           const char *expected_tail) {
     size_t len;
     char *text = repeat(head, unit, count, tail, &len), log[LOG_BYTES];
     static const size_t steps[] = {1, 7, 1000, 16384, SIZE_MAX};

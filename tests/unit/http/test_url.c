@@ -124,7 +124,8 @@ static void test_decode(void **state) {
     assert_true(url_decode(SLICE(""), a, &out));
     assert_int_equal(out.len, 0);
     static const char *const bad[] = {"%", "a%2", "%zz", "%0g", "%00", "%%41"};
-    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++) assert_false(url_decode(slice_cstr(bad[i]), a, &out));
+    for (unsigned i = 0; i < sizeof bad / sizeof bad[0]; i++)
+        assert_false(url_decode(slice_cstr(bad[i]), a, &out));
     arena_free(a);
 }
 
