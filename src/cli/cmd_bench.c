@@ -72,12 +72,12 @@ static const char *const examples[] = {
 };
 
 static enum bench_mode mode_of(const char *text) {
-    if (!text || text[0] != 's') return text ? BENCH_REQUESTS : BENCH_STREAM;
-    return text[2] == 'r' ? BENCH_STREAM : BENCH_STALL;
+    if (strcmp(text, "requests") == 0) return BENCH_REQUESTS;
+    return strcmp(text, "stall") == 0 ? BENCH_STALL : BENCH_STREAM;
 }
 
 static int run(const struct command *self, unsigned argc, char **argv) {
-    struct bench_flags f = {0};
+    struct bench_flags f = {.mode = "stream"};
     struct command_line line;
     struct err e = {0};
     int code;
@@ -90,7 +90,7 @@ static int run(const struct command *self, unsigned argc, char **argv) {
         } else {
             f.o.n_headers = f.headers.n;
             memcpy(f.o.headers, f.headers.items, f.headers.n * sizeof f.headers.items[0]);
-            code = bench_run(&f.o, &e);
+            code = exit_from_client(bench_run(&f.o, &e));
             if (e.text[0]) fprintf(stderr, "penstock bench: %s\n", e.text);
         }
     }

@@ -64,16 +64,6 @@ static const char *join(const struct command_line *line) {
     return text;
 }
 
-static int exit_code(int client_exit) {
-    switch (client_exit) {
-    case CLIENT_OK: return EXIT_OK;
-    case CLIENT_USAGE: return EXIT_USAGE;
-    case CLIENT_UNREACHABLE: return EXIT_UNREACHABLE;
-    case CLIENT_INTERRUPTED: return EXIT_INTERRUPTED;
-    default: return EXIT_FAILED;
-    }
-}
-
 static int run(const struct command *self, unsigned argc, char **argv) {
     struct chat_flags f = {.stream = true, .color = true};
     struct command_line line;
@@ -82,7 +72,7 @@ static int run(const struct command *self, unsigned argc, char **argv) {
         f.o.prompt = join(&line);
         f.o.no_stream = !f.stream;
         f.o.no_color = !f.color || !term_color(STDOUT_FILENO);
-        code = exit_code(chat_run(&f.o));
+        code = exit_from_client(chat_run(&f.o));
     }
     command_line_dispose(&line);
     return code;

@@ -18,4 +18,7 @@ enum exit_code {
 #undef X
 };
 
+/* Of what chat_run and bench_run return (enum client_exit). */
+int exit_from_client(int client_exit);
+
 #endif

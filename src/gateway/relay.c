@@ -218,8 +218,7 @@ static void on_timer_stream(struct relay *r, int64_t now_ns) {
     int64_t interval_ns = is_held ? c->timeouts.hold_ns : c->timeouts.heartbeat_ns;
     int64_t since_ns = is_held ? r->ready_ns : r->last_out_ns;
     if (interval_ns && now_ns - since_ns >= interval_ns) {
-        if (relay_heartbeat(r))
-            relay_flush(r);
+        relay_heartbeat(r);
         since_ns = now_ns;
         interval_ns = c->timeouts.heartbeat_ns;
     }

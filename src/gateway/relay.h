@@ -36,6 +36,12 @@ enum commit { COMMIT_NONE, COMMIT_STATUS, COMMIT_CONTENT, COMMIT_END, COMMIT_ABO
 #define REQUEST_ID_BYTES 64
 #define MODEL_BYTES 64
 
+/* Where JSON that passes unseen stands: whole only outside of all brackets. */
+struct json_place {
+    uint32_t depth;
+    bool in_string, is_escaped;
+};
+
 struct relay {
     struct relay *prev, *next;           /* worker->relays */
     struct worker *worker;
@@ -60,6 +66,7 @@ struct relay {
     struct sse_parser parser;
     struct decoder *decoder;
     struct buf held;                     /* AT_WHOLE: the body so far; AT_FIRST: comments before the first event */
+    struct json_place place;             /* AT_PASS without a length: a close may be a cut */
     struct usage usage;                  /* .wire is not kept */
     struct out_headers *upstream_headers;/* kept from the answer's head until commit; in the exchange's arena */
     char request_id[REQUEST_ID_BYTES];
@@ -106,7 +113,7 @@ int relay_stream_open(struct relay *r);
 void relay_stream_bytes(struct relay *r, struct slice bytes);
 void relay_stream_end(struct relay *r);               /* upstream's body ended orderly */
 void relay_commit_status(struct relay *r);            /* 200 and its headers, held comments */
-bool relay_heartbeat(struct relay *r);                /* false: not now */
+void relay_heartbeat(struct relay *r);                /* a comment to the client, unless it is busy with other bytes */
 /* relay_whole.c */
 void relay_whole_bytes(struct relay *r, struct slice bytes);
 void relay_whole_batch_end(struct relay *r);

@@ -87,17 +87,17 @@ void relay_commit_status(struct relay *r) {
     http_start(r->ex, &(struct http_response){200, h.items, h.count}, -1);
 }
 
-bool relay_heartbeat(struct relay *r) {
+/* The client's not taking it at once is no reason to stop the upstream, whose deadlines would then begin anew with each heartbeat. */
+void relay_heartbeat(struct relay *r) {
     if (!r->ex || r->paused || r->in_piece || http_queued_bytes(r->ex))
-        return false;
+        return;
     if (r->commit == COMMIT_NONE)
         relay_commit_status(r);
-    if (r->state == AT_FIRST) {
-        if (buf_append(&r->worker->out, buf_slice(&r->held)) < 0)
-            return false;
+    bool has_comments = r->state == AT_FIRST;
+    struct slice pieces[] = {has_comments ? buf_slice(&r->held) : SLICE_NULL, SSE_HEARTBEAT};
+    r->last_out_ns = loop_now_ns(r->worker->loop);
+    if (http_write(r->ex, pieces, 2) >= 0 && has_comments)
         buf_reset(&r->held);
-    }
-    return buf_append(&r->worker->out, SSE_HEARTBEAT) == 0;
 }
 
 /* From the first event on the request is not needed any more: a long stream should not hold its prompt. */

@@ -13,6 +13,27 @@ static bool is_success(const struct relay *r) {
 
 /* ---- collecting ---- */
 
+static void follow_json(struct json_place *at, struct slice bytes) {
+    for (size_t i = 0; i < bytes.len; i++) {
+        char c = bytes.ptr[i];
+        if (at->is_escaped)
+            at->is_escaped = false;
+        else if (c == '"')
+            at->in_string = !at->in_string;
+        else if (at->in_string)
+            at->is_escaped = c == '\\';
+        else if (c == '{' || c == '[')
+            at->depth++;
+        else if ((c == '}' || c == ']') && at->depth)
+            at->depth--;
+    }
+}
+
+static void follow_pass(struct relay *r, struct slice bytes) {
+    if (r->answer_length < 0)
+        follow_json(&r->place, bytes);
+}
+
 /* Everything so far goes out in one write: the server's queue takes one call of any size, but no second behind it. */
 static void begin_pass(struct relay *r, struct slice bytes) {
     struct slice pieces[] = {buf_slice(&r->held), buf_slice(&r->worker->out), bytes};
@@ -23,6 +44,8 @@ static void begin_pass(struct relay *r, struct slice bytes) {
     r->status = r->upstream_status;
     r->commit = COMMIT_CONTENT;
     http_start(r->ex, &(struct http_response){r->status, h.items, h.count}, r->answer_length);
+    for (size_t i = 0; i < 3; i++)
+        follow_pass(r, pieces[i]);
     relay_write(r, pieces, 3);
     buf_dispose(&r->held);
     buf_reset(&r->worker->out);
@@ -43,8 +66,11 @@ void relay_whole_bytes(struct relay *r, struct slice bytes) {
         begin_pass(r, bytes);
         return;
     }
-    if (r->state == AT_PASS && out->len > LOOP_READ_BYTES)
-        relay_flush(r);
+    if (r->state == AT_PASS) {
+        follow_pass(r, bytes);
+        if (out->len > LOOP_READ_BYTES)
+            relay_flush(r);
+    }
     if (buf_append(out, bytes) < 0)
         relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's answer is too large.");
 }
@@ -196,6 +222,10 @@ static void finish_whole(struct relay *r, struct slice body) {
 
 void relay_whole_end(struct relay *r) {
     struct buf *out = &r->worker->out;
+    if (r->state == AT_PASS && r->place.depth) {
+        relay_fail(r, FAULT_UPSTREAM_CUT, "The provider closed its answer before it was complete.");
+        return;
+    }
     if (r->state == AT_PASS) {
         relay_complete(r, END_OK);
         return;

@@ -15,8 +15,8 @@
  *                                  └──────all out─────────────▶ LINGER ──FIN, 256 KiB or 2 s──▶ CLOSED
  *
  * Reads are on in IDLE, HEAD, BODY and LINGER; in RESPONSE and FLUSH they are off and the client's
- * leaving is watched. server_conn_settle brings reads and deadline in line with the state; every path that
- * comes from outside ends with it. */
+ * leaving is watched. server_conn_settle brings reads and deadline in line with the state; every
+ * path that comes from outside ends with it. */
 #ifndef PENSTOCK_HTTP_SERVER_PRIVATE_H
 #define PENSTOCK_HTTP_SERVER_PRIVATE_H
 

@@ -124,7 +124,7 @@ static int on_chunk_header(llhttp_t *l) {
 /* Room for `bytes` more: exact where the length is known, doubling where it is not. */
 static void body_grow(struct request_parser *p, size_t bytes) {
     const size_t need = p->body_len + bytes, have = p->body ? p->body->len : 0;
-    if (need <= have) return;
+    if (p->body && need <= have) return;
     const size_t whole = p->content_length > 0 ? (size_t)p->content_length : SIZE_MAX;
     size_t capacity = have > 0 ? have * 2 : need;
     if (have == 0 && whole <= BODY_FIRST_BYTES) capacity = whole;

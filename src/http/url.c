@@ -191,7 +191,7 @@ static int parse_scheme(struct slice text, struct slice *out_rest, bool *out_is_
 
 int url_parse(struct slice text, struct arena *a, struct url *out, struct err *e) {
     *out = (struct url){0};
-    struct slice rest;
+    struct slice rest = SLICE_NULL;
     bool is_unix = false;
     int rc = check_text(text, e);
     if (rc == 0) rc = parse_scheme(text, &rest, &out->is_tls, &is_unix, e);

@@ -173,7 +173,7 @@ void control_step(struct mock_worker *w, struct http_exchange *ex) {
                              "POST /penstock/step?key=KEY&n=1|all&timeout_ms=10000");
         return;
     }
-    struct step_key *step = step_acquire(w->hub, key.ptr ? key : SLICE(""));
+    struct step_key *step = step_acquire(w->hub, key.ptr ? key : SLICE(""), false);
     if (!step) {
         mock_respond_simple_error(w, ex, 400, "invalid_value", "the key is longer than %d bytes, or %d are waiting",
                              STEP_KEY_BYTES, STEP_KEYS_MAX);

@@ -231,6 +231,9 @@ static void after_write(struct delivery *d, int written, int64_t now_ns) {
 /* The last frames and the end of the body leave in one write. d may be gone afterwards. */
 static void end_stream(struct delivery *d) {
     over(d);
+    if (d->step) {
+        step_end(d->worker->hub, d->step);     /* before the client can see the end */
+    }
     if (d->has_failed) {
         http_abort(d->ex);
     } else {
@@ -289,7 +292,7 @@ static void open_stepped(struct delivery *d) {
     }
     if (written >= 0) {
         d->state = DELIVERY_HELD;
-        step_attach(w->hub, d->step);
+        hub_wake(w->hub);
         delivery_recheck_step(d);
     }
 }
@@ -449,7 +452,7 @@ void delivery_start(struct mock_worker *w, struct http_exchange *ex, const struc
     }
     d->encoder = dialect_chat.encoder_new(&eo);
     if (k->step_key.ptr) {
-        d->step = step_acquire(w->hub, k->step_key);
+        d->step = step_acquire(w->hub, k->step_key, true);
         d->is_paced = false;
         d->itl = LAW_ZERO;
     }
@@ -487,7 +490,8 @@ void delivery_ended(struct delivery *d, bool is_cancelled) {
     over(d);
     unlink_delivery(d);
     if (d->step) {
-        step_end(hub, &d->step);
+        step_end(hub, d->step);
+        step_release(hub, &d->step);
     }
     if (d->encoder) {
         dialect_chat.encoder_free(d->encoder);

@@ -87,12 +87,17 @@ static struct step_key *step_new(struct hub *h, struct slice text) {
     return k;
 }
 
-struct step_key *step_acquire(struct hub *h, struct slice text) {
+struct step_key *step_acquire(struct hub *h, struct slice text, bool is_stream) {
     pthread_mutex_lock(&h->lock);
     struct step_key *k = step_find(h, text);
+    if (k && is_stream && k->is_attached) {
+        k->is_ended = true;
+        k = NULL;
+    }
     k = k ? k : step_new(h, text);
     if (k) {
         k->refs++;
+        k->is_attached |= is_stream;
     }
     pthread_mutex_unlock(&h->lock);
     return k;
@@ -118,17 +123,10 @@ void step_release(struct hub *h, struct step_key **k) {
     pthread_mutex_unlock(&h->lock);
 }
 
-void step_attach(struct hub *h, struct step_key *k) {
+void step_end(struct hub *h, struct step_key *k) {
     pthread_mutex_lock(&h->lock);
-    k->is_attached = true;
+    k->is_ended = true;
     pthread_mutex_unlock(&h->lock);
-}
-
-void step_end(struct hub *h, struct step_key **k) {
-    pthread_mutex_lock(&h->lock);
-    (*k)->is_ended = true;
-    pthread_mutex_unlock(&h->lock);
-    step_release(h, k);
     hub_wake(h);
 }
 

@@ -62,12 +62,12 @@ void hub_count(struct hub *h, enum hub_counter which, int64_t by);
 /* Lets every worker look at its parked requests and stepped streams again. */
 void hub_wake(struct hub *h);
 
-/* A reference to the key, made if it is new. NULL: too long, or too many keys. */
-struct step_key *step_acquire(struct hub *h, struct slice text);
+/* A reference to the key, made if it is new. NULL: too long, or too many keys. A stream takes over
+ * what steps have granted already, but not the key of an older stream: that one is ended by it. */
+struct step_key *step_acquire(struct hub *h, struct slice text, bool is_stream);
 void step_release(struct hub *h, struct step_key **k);
-void step_attach(struct hub *h, struct step_key *k);
-/* The stream is over: the key's next use is a new stream. Drops the reference. */
-void step_end(struct hub *h, struct step_key **k);
+/* The stream is over, or about to write its last bytes: the key's next use is a new stream. */
+void step_end(struct hub *h, struct step_key *k);
 /* Grants n slots (STEP_ALL: all); returns how many must have been written for this step to be
  * done. */
 uint64_t step_grant(struct hub *h, struct step_key *k, uint64_t n);

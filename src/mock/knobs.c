@@ -2,6 +2,7 @@
 #include "mock/knobs.h"
 
 #include "base/json_scan.h"
+#include "mock/hub.h"
 
 enum { KNOB_MAX_BYTES = 1 << 20 };
 
@@ -98,5 +99,8 @@ int knobs_read(const struct mock_options *o, const struct http_headers *headers,
     out->text = text.ptr ? text : out->text;
     out->stamp = stamp.ptr ? slice_eq(stamp, SLICE("1")) : out->stamp;
     out->step_key = step_key(o, rq, KNOB(&s, "step"));
+    if (out->step_key.len > STEP_KEY_BYTES) {
+        return err_set(e, ERR_USAGE, "x-penstock-step: a key has at most %d bytes", STEP_KEY_BYTES);
+    }
     return 0;
 }

@@ -216,16 +216,21 @@ class Gateway(Server):
     def metrics(self):
         return Metrics(self.metrics_text())
 
-    def wait_metric(self, name, at_least, **labels):
-        """For figures that nothing else tells of: asks until it is there."""
+    def wait_metrics(self, condition, what):
+        """For figures that nothing else tells of: asks until they are as wanted. Returns them."""
         deadline = time.monotonic() + DEADLINE_S
-        while True:
-            m = self.metrics()
-            value = m.sum(name, **labels)
-            if value >= at_least:
-                return m
-            assert time.monotonic() < deadline, f"{name}{labels} is {value}, not {at_least}"
+        while not condition(m := self.metrics()):
+            assert time.monotonic() < deadline, f"never {what}: {m.ends()}"
             time.sleep(0.02)
+        return m
+
+    def wait_metric(self, name, at_least, **labels):
+        return self.wait_metrics(lambda m: m.sum(name, **labels) >= at_least, f"{name}{labels} >= {at_least}")
+
+    def wait_at_rest(self):
+        """Nothing is under way any more."""
+        return self.wait_metrics(lambda m: m.sum("penstock_streams_open") == m.sum("penstock_requests_open") == 0,
+                                 "at rest")
 
     def wait_idle_upstream(self, n=1):
         """A stream's client has its end before its upstream connection is free for the next request."""

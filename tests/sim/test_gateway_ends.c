@@ -448,10 +448,12 @@ static void large_answers_pass_whole(void **state) {
 
 static void a_large_answer_that_is_cut_is_aborted(void **state) {
     (void)state;
-    for (int how = 0; how < 2; how++) {
+    for (int how = 0; how < 3; how++) {
         struct arena *a = arena_new();
         struct one o;
-        struct slice answer = slice_cstr(whole_answer(a, 3u << 20, how));
+        const char *text = whole_answer(a, 3u << 20, how == 1);
+        /* Without a length or chunks the close is all there is to go by. */
+        struct slice answer = slice_cstr(how < 2 ? text : arena_printf(a, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n%s", strstr(text, "\r\n\r\n") + 4));
         start(&o, NULL, NULL, (struct rig_script){slice_sub(answer, 0, answer.len - 1000), RIG_FIN, {0}}, WHOLE_REQUEST);
         run(&o);
         assert_int_equal(o.status, 200);

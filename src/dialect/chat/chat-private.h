@@ -71,6 +71,7 @@ struct chat_feed {
     uint32_t *next_block;
     struct event ev;
     bool has_ev, is_body;
+    unsigned n_events;   /* sent so far */
     int rc;              /* the sink's answer; no event follows it */
     const char *problem; /* something in the frame is not what the dialect says */
 };
@@ -83,6 +84,15 @@ void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delt
 /* Ends the choice's blocks, then FINISH. */
 void chat_put_finish(struct chat_feed *x, struct chat_choice *c, struct slice wire,
                      yyjson_val *stop_string, uint8_t flags);
+
+/* ---- the short cut for text deltas (chat_mould.c) ---- */
+
+struct chat_mould; /* freed by mem_free */
+/* Whether `data` is the mould around another plain string; that string's token, between its quotes. */
+bool chat_mould_fits(struct chat_mould *m, struct slice data, struct span *out_string);
+/* Of a frame that meant one DELTA, of the string whose token is at `string`, and nothing else. False: none was made, and
+ * what *mould holds is of another frame. */
+bool chat_mould_make(struct chat_mould **mould, struct slice data, struct span string);
 
 /* ---- errors (chat_error.c) ---- */
 

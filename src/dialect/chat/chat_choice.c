@@ -31,6 +31,7 @@ void chat_flush(struct chat_feed *x, uint8_t flags) {
     if (x->has_ev && x->rc == 0) {
         x->ev.flags |= flags;
         x->rc = x->sink->emit(x->sink->self, &x->ev);
+        x->n_events++;
     }
     x->has_ev = false;
 }

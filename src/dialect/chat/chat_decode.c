@@ -17,7 +17,7 @@ enum decoder_state { DEC_OPEN, DEC_DONE, DEC_FAILED };
 struct decoder {
     enum decoder_state state;
     uint32_t next_block;
-    bool is_started;
+    bool is_started, last_was_delta; /* the mould is the last frame's, and its usage keys are */
     /* The last frame, for strip_usage. */
     bool is_usage_only;
     uint8_t n_usage_keys;
@@ -25,8 +25,10 @@ struct decoder {
     uint16_t n_choices, n_finished;
     struct chat_choice first;
     struct chat_choice *others; /* n_choices - 1 of them */
+    struct chat_mould *mould;   /* of the first choice's last text delta */
+    uint32_t mould_data_len;    /* of the frame that made it: usage_keys are its */
 };
-_Static_assert(sizeof(struct decoder) <= 160, "every open stream has one");
+_Static_assert(sizeof(struct decoder) <= 176, "every open stream has one");
 
 struct decoder *chat_decoder_new(void) {
     return mem_zalloc(sizeof(struct decoder));
@@ -36,6 +38,7 @@ static void decoder_dispose(struct decoder *d) {
     chat_choice_dispose(&d->first);
     for (unsigned i = 1; i < d->n_choices; i++) chat_choice_dispose(&d->others[i - 1]);
     mem_free(d->others);
+    mem_free(d->mould);
 }
 
 void chat_decoder_free(struct decoder *d) {
@@ -230,18 +233,75 @@ static int feed_json(struct chat_feed *x, struct decoder *d, const struct sse_fr
     return x->problem ? err_set(e, ERR_PROTOCOL, "%s", x->problem) : 0;
 }
 
+/* ---- the short cut ---- */
+
+static bool has_open_text(const struct chat_choice *c) {
+    return c->is_open && !c->is_finished && !c->pending;
+}
+
+/* The frame was one DELTA of the first choice's open block, and nothing else. */
+static bool was_one_delta(const struct chat_feed *x, const struct decoder *d) {
+    const struct event *ev = &x->ev;
+    return x->n_events == 1 && ev->kind == EV_DELTA && ev->val.len > 0 && d->n_choices > 0 &&
+           has_open_text(&d->first) && ev->choice == d->first.index && ev->block == d->first.block;
+}
+
+/* Keys in front of the string keep their place, those behind it keep their distance from the end. */
+static void move_usage_keys(struct decoder *d, struct span string, size_t data_len) {
+    for (unsigned i = 0; i < d->n_usage_keys; i++) {
+        if (d->usage_keys[i] >= string.off) {
+            d->usage_keys[i] += (uint32_t)data_len - d->mould_data_len;
+        }
+    }
+    d->mould_data_len = (uint32_t)data_len;
+}
+
+static int put_delta(struct decoder *d, struct slice data, struct span string,
+                     const struct event_sink *sink) {
+    struct chat_choice *c = &d->first;
+    struct event ev = {.kind = EV_DELTA,
+                       .flags = EVF_CONTENT | EVF_LAST_IN_FRAME,
+                       .choice = c->index,
+                       .block_kind = c->kind,
+                       .block = c->block,
+                       .text = slice_sub(data, string.off, string.len),
+                       .block_off = c->off,
+                       .val = string};
+    c->off += string.len;
+    return sink->emit(sink->self, &ev);
+}
+
+static bool is_quick(const struct decoder *d, const struct sse_frame *f, struct span *out_string) {
+    return d->mould && d->last_was_delta && has_open_text(&d->first) &&
+           !(f->flags & (SSE_NAME | SSE_BAD_UTF8)) &&
+           chat_mould_fits(d->mould, f->data, out_string);
+}
+
 int chat_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct event_sink *sink,
                       struct err *e) {
+    struct span string;
+    if (d->state == DEC_OPEN && is_quick(d, f, &string)) {
+        move_usage_keys(d, string, f->data.len);
+        return put_delta(d, f->data, string, sink);
+    }
     d->n_usage_keys = 0;
-    d->is_usage_only = false;
+    d->is_usage_only = d->last_was_delta = false;
     if (!(f->flags & SSE_DATA) || f->data.len == 0 || d->state != DEC_OPEN) return 0;
     struct chat_feed x;
     x.sink = sink;
     x.next_block = &d->next_block;
     x.has_ev = x.is_body = false;
+    x.n_events = 0;
     x.rc = 0;
     x.problem = NULL;
-    if (!is_done_mark(f->data)) return feed_json(&x, d, f, e);
+    if (!is_done_mark(f->data)) {
+        int rc = feed_json(&x, d, f, e);
+        if (rc == 0 && was_one_delta(&x, d)) {
+            d->last_was_delta = chat_mould_make(&d->mould, f->data, x.ev.val);
+            d->mould_data_len = (uint32_t)f->data.len;
+        }
+        return rc;
+    }
     put_done(&x, d, 0);
     chat_flush(&x, EVF_LAST_IN_FRAME);
     return x.rc;

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "http/server-private.h"
+#include "unit/net/certs.h"
 
 struct world {
     struct loop *loop;
@@ -22,6 +23,9 @@ struct world {
     char in[65536];
     size_t in_len;
     bool is_eof, is_reset;
+    struct tls_context *server_tls;
+    struct conn *tls_client;
+    size_t tls_len;
 };
 
 static const struct http_response ok = {.status = 200};
@@ -57,7 +61,7 @@ static void on_done(void *self, struct http_exchange *ex) {
 
 static void on_accept(void *self, int fd, const struct addr *from) {
     struct world *w = self;
-    http_server_accept(w->server, fd, from, NULL);
+    http_server_accept(w->server, fd, from, w->server_tls);
 }
 
 static int setup(void **state) {
@@ -202,6 +206,87 @@ static void test_abort_resets(void **state) {
     close(fd);
 }
 
+/* ---- over TLS: a body of many records to a client that reads as it comes, then an orderly end
+ * ---- */
+
+#define TLS_BODY_BYTES (3 * 1024 * 1024)
+
+static void tls_on_bytes(void *self, struct slice bytes) {
+    struct world *w = self;
+    w->tls_len += bytes.len;
+}
+
+static void tls_on_eof(void *self) {
+    struct world *w = self;
+    w->is_eof = true;
+}
+
+static void tls_on_gone(void *self, const struct err *e) {
+    (void)self;
+    fail_msg("%s", e->text);
+}
+
+static void tls_on_writable(void *self) {
+    (void)self;
+}
+
+static void tls_on_ready(void *self, struct conn *c, const struct dial_timing *timing,
+                         const struct err *e) {
+    static const struct conn_callbacks callbacks = {tls_on_bytes, tls_on_writable, tls_on_eof,
+                                                    tls_on_gone};
+    struct world *w = self;
+    (void)timing;
+    if (!c) fail_msg("%s", e->text);
+    w->tls_client = c;
+    conn_set_callbacks(c, &callbacks, w);
+    conn_read_on(c);
+}
+
+static void tls_connect(struct world *w, const struct certs *certs) {
+    const struct tls_server_options server = {certs->good, certs->key};
+    const struct tls_client_options client = {.ca_file = certs->ca};
+    struct tls_context *tls;
+    struct err e;
+    assert_int_equal(tls_context_server(&server, &w->server_tls, &e), 0);
+    assert_int_equal(tls_context_client(&client, &tls, &e), 0);
+    const struct dial_options o = {.host = SLICE("127.0.0.1"),
+                                   .port = addr_port(listener_addr(w->listener)),
+                                   .tls = tls,
+                                   .connect_timeout_ns = INT64_C(60000000000),
+                                   .tls_timeout_ns = INT64_C(60000000000)};
+    dial_start(w->loop, &o, tls_on_ready, w);
+    while (!w->tls_client) loop_turn(w->loop, true);
+    tls_context_free(&tls);
+}
+
+static void tls_send(struct world *w, struct slice text) {
+    const struct iovec iov = {(void *)(uintptr_t)text.ptr, text.len};
+    assert_int_equal(conn_writev(w->tls_client, &iov, 1, NULL), (ssize_t)text.len);
+}
+
+static void test_tls(void **state) {
+    struct world *w = *state;
+    struct certs certs;
+    certs_init(&certs);
+    tls_connect(w, &certs);
+    tls_send(w, get_hello);
+    while (w->dones == 0 || w->tls_len == 0) loop_turn(w->loop, true);
+    w->tls_len = 0;
+    tls_send(w, SLICE("GET /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"));
+    while (!w->held) loop_turn(w->loop, true);
+    char *body = mem_zalloc(TLS_BODY_BYTES);
+    http_respond(w->held, &ok, slice_make(body, TLS_BODY_BYTES));
+    mem_free(body);
+    while (!w->is_eof) loop_turn(w->loop, true);
+    assert_int_equal(w->dones, 2);
+    assert_true(w->tls_len > TLS_BODY_BYTES && w->tls_len < TLS_BODY_BYTES + 300);
+    conn_close(&w->tls_client);
+    while (http_server_stats(w->server)->connections_open > 0) loop_turn(w->loop, true);
+    tls_context_free(&w->server_tls);
+    certs_dispose(&certs);
+    dial_forget(w->loop);
+}
+
 int main(void) {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
     const struct CMUnitTest tests[] = {
@@ -210,6 +295,7 @@ int main(void) {
         TEST(test_error_is_read_although_bytes_were_not),
         TEST(test_leaving_is_seen_while_reads_are_off),
         TEST(test_abort_resets),
+        TEST(test_tls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
