@@ -92,7 +92,7 @@ static char *add_chunk(struct arena *a, size_t bytes) {
 }
 
 static void *alloc_raw(struct arena *a, size_t bytes) {
-    if (bytes > SIZE_MAX / 2) return mem_alloc(SIZE_MAX); /* says so and aborts */
+    if (bytes > SIZE_MAX / 2) mem_exhausted(bytes);
     size_t need = align_up(bytes > 0 ? bytes : 1);
     if (need > (size_t)(a->end - a->at)) {
         /* A large one gets its own chunk, and the current one goes on serving small ones. */

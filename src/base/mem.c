@@ -6,10 +6,14 @@
 
 static _Thread_local uint64_t alloc_count;
 
-static void *checked(void *ptr, size_t bytes) {
-    if (ptr) return ptr;
+_Noreturn void mem_exhausted(size_t bytes) {
     fprintf(stderr, "penstock: out of memory allocating %zu bytes\n", bytes);
     abort();
+}
+
+static void *checked(void *ptr, size_t bytes) {
+    if (!ptr) mem_exhausted(bytes);
+    return ptr;
 }
 
 void *mem_alloc(size_t bytes) {

@@ -9,6 +9,8 @@
 
 #include "base/slice.h"
 
+/* Says so and aborts: for sizes that cannot be had. */
+_Noreturn void mem_exhausted(size_t bytes);
 void *mem_alloc(size_t bytes);              /* never NULL; uninitialised */
 void *mem_zalloc(size_t bytes);             /* never NULL; zeroed */
 void *mem_realloc(void *ptr, size_t bytes); /* never NULL */

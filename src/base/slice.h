@@ -51,7 +51,10 @@ static inline struct slice slice_sub(struct slice s, size_t off, size_t len) {
 }
 
 /* ASCII case-insensitive equality (header names, schemes). */
-bool slice_eq_nocase(struct slice a, struct slice b);
+bool slice_eq_nocase_bytes(const char *a, const char *b, size_t len);
+static inline bool slice_eq_nocase(struct slice a, struct slice b) {
+    return a.len == b.len && slice_eq_nocase_bytes(a.ptr, b.ptr, a.len);
+}
 /* Without leading and trailing SP and HTAB. */
 struct slice slice_trim(struct slice s);
 /* Index of the byte, or -1. */

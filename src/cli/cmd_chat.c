@@ -15,7 +15,7 @@ static const struct flag flags[] = {
      .description = "Which model answers."},
     {.name = "url", .letter = 'u', .type = FLAG_TEXT, FLAG_FIELD(struct chat_flags, o.base_url),
      .argument = "URL",
-     .default_text = "$PENSTOCK_URL, else $OPENAI_BASE_URL, else http://127.0.0.1:8080/v1",
+     .default_text = "$PENSTOCK_URL, else http://127.0.0.1:8080/v1",
      .description = "The API's base URL."},
     {.name = "system", .letter = 's', .type = FLAG_TEXT, FLAG_FIELD(struct chat_flags, o.system),
      .argument = "TEXT", .description = "A system message in front."},

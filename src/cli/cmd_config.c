@@ -77,7 +77,7 @@ static int run_docs(const struct command *self, unsigned argc, char **argv) {
 }
 
 static const char *const check_examples[] = {
-    "# The file that `penstock serve` would read here",
+    "# The file that penstock serve would read here",
     "penstock config check",
     "# Another one",
     "penstock config check staging.yaml",
@@ -125,7 +125,8 @@ static const struct command command_docs = {
     .run = run_docs,
 };
 
-static const struct command *const children[] = {&command_check, &command_show, &command_docs, NULL};
+static const struct command *const children[] = {&command_check, &command_show, &command_docs,
+                                                 NULL};
 
 const struct command command_config = {
     .name = "config",

@@ -34,7 +34,8 @@ static bool needs_mock(const struct config *c) {
     return false;
 }
 
-/* The built-in mock is a server of its own on a free port of loopback: the gateway's way to it is the way to any upstream. */
+/* The built-in mock is a server of its own on a free port of loopback: the gateway's way to it is
+ * the way to any upstream. */
 static int serve(const struct config *c, bool banner) {
     struct serve_options o = {.banner = banner, .color = term_color(STDOUT_FILENO)};
     struct err e = {0};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The subcommands: one table (commands.c), one file each. Thin: flags in, one call of a room, exit code out. */
+/* The subcommands: one table (commands.c), one file each. Thin: flags in, one call of a room, exit
+ * code out. */
 #ifndef PENSTOCK_CLI_COMMAND_H
 #define PENSTOCK_CLI_COMMAND_H
 
@@ -14,14 +15,16 @@ struct command {
     unsigned max_arguments;
     const char *description;              /* Markdown paragraphs; may be NULL */
     const struct flag *flags;             /* ends with a NULL name; NULL: none */
-    const char *const *examples;          /* command lines and, in front of each, a comment "# …"; NULL-terminated */
+    /* command lines and, in front of each, a comment "# …"; NULL-terminated */
+    const char *const *examples;
     const struct command *const *children;/* NULL-terminated; NULL: none. Then run is NULL. */
     bool is_hidden;                       /* left out of help, docs and completion */
-    int (*run)(const struct command *self, unsigned argc, char **argv);   /* what stands behind the name; returns an exit code */
+    /* what stands behind the name; returns an exit code */
+    int (*run)(const struct command *self, unsigned argc, char **argv);
 };
 
-extern const struct command command_serve, command_mock, command_chat, command_bench, command_config,
-    command_version, command_completion, command_help;
+extern const struct command command_serve, command_mock, command_chat, command_bench,
+    command_config, command_version, command_completion, command_help;
 extern const struct command *const commands[];   /* NULL-terminated, in the order of help */
 
 /* A whole command line, program name included; returns the exit code. */
@@ -32,8 +35,8 @@ struct command_line {
     struct arena *arena;
     struct arguments arguments;
 };
-/* Parses the flags into options and checks the arguments' number. True: go on. False: help is printed, or the fault is said; the command
- * shall return *out_exit. */
+/* Parses the flags into options and checks the arguments' number. True: go on. False: help is
+ * printed, or the fault is said; the command shall return *out_exit. */
 bool command_parse(const struct command *c, unsigned argc, char **argv, void *options,
                    struct command_line *out, int *out_exit);
 void command_line_dispose(struct command_line *l);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Completion scripts from the command tables. Both are plain functions without helpers of their own, so that they work wherever the
- * shell does. */
+/* Completion scripts from the command tables. Both are plain functions without helpers of their
+ * own, so that they work wherever the shell does. */
 #include <stdio.h>
 
 #include "cli/command.h"
@@ -181,7 +181,8 @@ static void put_zsh_leaf(struct script *s, const struct command *c) {
     put(s, " ;;\n");
 }
 
-static void put_zsh_commands(struct script *s, const char *name, const struct command *const *list) {
+static void put_zsh_commands(struct script *s, const char *name,
+                             const struct command *const *list) {
     put(s, "    %s=(", name);
     for (; *list; list++) {
         if ((*list)->is_hidden) continue;

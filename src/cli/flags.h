@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Command-line flags as tables: parsing, --help, docs/cli.md and completion come from the same rows.
+/* Command-line flags as tables: parsing, --help, docs/cli.md and completion come from the same
+ * rows.
  *   --name value   --name=value   -n value   -nvalue   --bool   --no-bool   --bool=false   -ab
  * Flags and arguments may mix; "--" ends the flags; "-" alone is an argument. */
 #ifndef PENSTOCK_CLI_FLAGS_H
@@ -32,7 +33,8 @@ enum flag_type {
 };
 
 /* Where a value goes: offset and size in the command's options struct. */
-#define FLAG_FIELD(type, member) .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
+#define FLAG_FIELD(type, member)                                                                   \
+    .offset = offsetof(type, member), .size = sizeof(((type *)0)->member)
 
 struct flag {
     const char *name;          /* "config"; NULL ends a table */
@@ -42,7 +44,8 @@ struct flag {
     const char *argument;      /* "FILE" (files are completed), "DURATION" …; NULL for FLAG_BOOL */
     const char *default_text;  /* for help; a FLAG_BOOL with "true" is shown as --no-name */
     const char *choices;       /* "human|json": checked; NULL: anything */
-    const char *setting;       /* a row of the configuration: its description, default and choices apply */
+    /* a row of the configuration: its description, default and choices apply */
+    const char *setting;
     uint64_t max;              /* of a FLAG_COUNT; 0: no bound */
     int (*parse)(struct slice text, void *field, struct err *e);
     const char *description;
@@ -56,10 +59,11 @@ struct arguments {
     unsigned n;
 };
 
-/* Fills options from argv[0 … argc-1] (without program and command name). FLAGS_OK, FLAGS_HELP when -h or --help is among them, or
- * -ERR_USAGE; e then names the flag, and the nearest one when it is unknown. Texts are borrowed from argv or live in a. */
-int flags_parse(const struct flag *flags, unsigned argc, char **argv, void *options, struct arena *a, struct arguments *out,
-                struct err *e) MUST_CHECK;
+/* Fills options from argv[0 … argc-1] (without program and command name). FLAGS_OK, FLAGS_HELP when
+ * -h or --help is among them, or -ERR_USAGE; e then names the flag, and the nearest one when it is
+ * unknown. Texts are borrowed from argv or live in a. */
+int flags_parse(const struct flag *flags, unsigned argc, char **argv, void *options,
+                struct arena *a, struct arguments *out, struct err *e) MUST_CHECK;
 
 /* For help, docs and completion; with the setting's words where the row names one. */
 struct flag_doc {

@@ -51,7 +51,8 @@ static void pad_to(struct page *p, unsigned column) {
 
 static unsigned count_columns(struct slice s) {
     unsigned n = 0;
-    for (size_t i = 0; i < s.len; i++) n += s.ptr[i] != '`' && ((unsigned char)s.ptr[i] & 0xc0) != 0x80;
+    for (size_t i = 0; i < s.len; i++)
+        n += s.ptr[i] != '`' && ((unsigned char)s.ptr[i] & 0xc0) != 0x80;
     return n;
 }
 
@@ -62,7 +63,8 @@ static void put_word(struct page *p, struct slice word) {
     p->column += count_columns(word);
 }
 
-/* Words from the current column on, later lines at `indent`; Markdown's backticks go, an empty line ends a paragraph. */
+/* Words from the current column on, later lines at `indent`; Markdown's backticks go, an empty line
+ * ends a paragraph. */
 static void put_wrapped(struct page *p, unsigned indent, const char *text) {
     pad_to(p, indent);
     for (bool is_first = true; *text; is_first = false) {
@@ -176,7 +178,8 @@ int help_command(const struct command *c, unsigned width, bool color, struct buf
     put_styled(&p, "\x1b[1m", "penstock ");
     put_styled(&p, "\x1b[1m", c->path);
     put(&p, " - ");
-    put_line(&p, c->summary);
+    p.column = (unsigned)strlen(c->path) + 12;
+    put_wrapped(&p, 0, c->summary);
     put_heading(&p, "Usage");
     put(&p, "  ");
     put_usage(&p, c);
@@ -297,7 +300,8 @@ static void put_markdown_command(struct page *p, const struct command *c) {
         for (unsigned i = 0; c->examples[i]; i++) put_line(p, c->examples[i]);
         put_line(p, "```\n");
     }
-    for (unsigned i = 0; c->children && c->children[i]; i++) put_markdown_command(p, c->children[i]);
+    for (unsigned i = 0; c->children && c->children[i]; i++)
+        put_markdown_command(p, c->children[i]);
 }
 
 int help_markdown(struct buf *out) {

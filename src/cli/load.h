@@ -11,7 +11,8 @@ struct load_flags {
     struct override_list overrides;
 };
 
-/* Rows for a flag table whose options struct has a `struct load_flags load`. Every setting with a flag is here; a test says so. */
+/* Rows for a flag table whose options struct has a `struct load_flags load`. Every setting with a
+ * flag is here; a test says so. */
 #define LOAD_FLAGS(options)                                                                        \
     {.name = "config", .letter = 'c', .type = FLAG_TEXT, FLAG_FIELD(options, load.config),         \
      .argument = "FILE", .default_text = "penstock.yaml, if it is there",                          \
@@ -40,8 +41,8 @@ struct load_flags {
      .argument = "FILE", .default_text = ".env, if it is there",                                   \
      .description = "`NAME=VALUE` lines; the real environment wins."}
 
-/* Loads; says what is wrong, or the warnings, on stderr. NULL when it has faults: the command shall return EXIT_CONFIG. file: when not
- * NULL, in place of --config. */
+/* Loads; says what is wrong, or the warnings, on stderr. NULL when it has faults: the command shall
+ * return EXIT_CONFIG. file: when not NULL, in place of --config. */
 struct config *load_config(const struct load_flags *f, const char *file);
 
 #endif

@@ -25,7 +25,7 @@ static const char *env_or(const char *said, const char *name, const char *otherw
 }
 
 static void chat_resolve(struct chat *c) {
-    const char *fallback = env_or(NULL, "OPENAI_BASE_URL", "http://127.0.0.1:8080/v1");
+    const char *fallback = "http://127.0.0.1:8080/v1";
     c->base_url = env_or(c->o->base_url, "PENSTOCK_URL", fallback);
     c->model = env_or(c->o->model, "PENSTOCK_MODEL", "gpt-4o-mini");
     c->api_key = env_or(c->o->api_key, "OPENAI_API_KEY", NULL);
@@ -110,6 +110,15 @@ static struct slice strip_line_end(struct slice s) {
     return s;
 }
 
+static bool is_blank(struct slice s) {
+    for (size_t i = 0; i < s.len; i++) {
+        if (s.ptr[i] == '\0' || !strchr(" \t\r\n", s.ptr[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int ask_stdin(struct chat *c) {
     struct buf prompt;
     buf_init(&prompt, PROMPT_MAX_BYTES);
@@ -123,7 +132,7 @@ static int ask_stdin(struct chat *c) {
         }
     }
     int code = CLIENT_USAGE;
-    if (slice_is_empty(slice_trim(buf_slice(&prompt)))) {
+    if (is_blank(buf_slice(&prompt))) {
         fprintf(stderr, "penstock chat: nothing to ask: give a prompt, or text on standard input\n");
     } else {
         code = ask(c, strip_line_end(buf_slice(&prompt)));

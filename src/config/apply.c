@@ -349,7 +349,8 @@ static void apply_key(struct loader *l, const struct scope *s, struct slice grou
     const char *path = arena_printf(l->scratch, "%s%s", s->path, name + strlen(s->prefix));
     const struct setting *row = is_word ? setting_find(slice_cstr(name)) : NULL;
     if (row) apply_row(l, s, row, n);
-    else if (!is_word || !is_group(slice_cstr(name))) report_unknown(l, n->key_at, path, n->key, group);
+    else if (!is_word || !is_group(slice_cstr(name)))
+        report_unknown(l, n->key_at, path, n->key, group);
     else if (n->kind == NODE_MAP) apply_group(l, s, slice_cstr(name), n);
     else if (!node_is_null(n)) report_kind(l, n, path, "a map");
 }
@@ -453,5 +454,6 @@ static void apply_flag(struct loader *l, const struct config_override *flag, boo
 
 void apply_flags(struct loader *l) {
     bool *is_seen = arena_alloc(l->scratch, n_settings * sizeof *is_seen);
-    for (unsigned i = 0; i < l->sources->n_flags; i++) apply_flag(l, &l->sources->flags[i], is_seen);
+    for (unsigned i = 0; i < l->sources->n_flags; i++)
+        apply_flag(l, &l->sources->flags[i], is_seen);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The configuration of `penstock serve`: an immutable snapshot that workers share. One table (settings.c) drives parsing, checks, `--help`, docs/config.md
- * and `config show`. Precedence: flag > environment > file > default. All strings are NUL-terminated, owned by the config, never NULL unless said. */
+/* The configuration of `penstock serve`: an immutable snapshot that workers share. One table
+ * (settings.c) drives parsing, checks, `--help`, docs/config.md and `config show`. Precedence: flag
+ * > environment > file > default. All strings are NUL-terminated, owned by the config, never NULL
+ * unless said. */
 #ifndef PENSTOCK_CONFIG_CONFIG_H
 #define PENSTOCK_CONFIG_CONFIG_H
 
@@ -27,7 +29,8 @@ struct config_listen {
 
 struct config_provider {
     const char *name;
-    const struct dialect *dialect;   /* NULL: a dialect of the table that this build does not speak yet (messages, responses): models on it are refused at
+    const struct dialect *
+        dialect; /* NULL: a dialect of the table that this build does not speak yet (messages, responses): models on it are refused at
                                       * load, except where they come from the embedded defaults, which leave them out and say so */
     const char *dialect_name;
     const char *base_url;
@@ -43,7 +46,8 @@ struct config_provider {
     const char *ca_file;             /* NULL: system's */
     bool tls_verify;
     bool is_mock;                    /* the built-in mock: its base_url is filled in at start */
-    const char *const *forward_headers;   /* NULL-terminated: further request headers of the client that go upstream */
+    /* NULL-terminated: further request headers of the client that go upstream */
+    const char *const *forward_headers;
 };
 
 struct config_target {
@@ -76,22 +80,30 @@ struct config {
     struct {
         uint64_t request_line_bytes, header_bytes, header_count, body_bytes;
         uint64_t event_bytes;            /* largest SSE event from an upstream; 16 MiB */
-        uint64_t response_bytes;         /* largest non-streamed answer that is held whole for checks and metering; above it the answer is passed on as it comes; 1 MiB */
+        /* largest non-streamed answer that is held whole for checks and metering; above it the
+         * answer is passed on as it comes; 1 MiB */
+        uint64_t response_bytes;
         uint64_t cut_through_bytes;      /* 64 KiB */
-        uint64_t max_connections, max_connections_per_ip, max_streams;   /* whole process; 0: no limit (descriptors still limit) */
+        /* whole process; 0: no limit (descriptors still limit) */
+        uint64_t max_connections, max_connections_per_ip, max_streams;
     } limits;
     struct {
         int64_t head_ns, body_ns, idle_ns, write_ns;   /* client side */
         int64_t drain_ns;                /* drain_timeout */
-        int64_t hold_ns;                 /* how long the response head waits for the upstream's first event; 10 s */
-        int64_t heartbeat_ns;            /* silence before a comment is sent to a streaming client; 15 s; 0: off */
+        /* how long the response head waits for the upstream's first event; 10 s */
+        int64_t hold_ns;
+        /* silence before a comment is sent to a streaming client; 15 s; 0: off */
+        int64_t heartbeat_ns;
     } timeouts;
-    struct { const char *const *origins; } cors;             /* NULL-terminated list; empty: CORS off */
-    struct { const char *const *hosts; } allowed;            /* NULL-terminated: further Host names that may be used without client auth */
+    /* NULL-terminated list; empty: CORS off */
+    struct { const char *const *origins; } cors;
+    /* NULL-terminated: further Host names that may be used without client auth */
+    struct { const char *const *hosts; } allowed;
     bool metrics_enabled;
 
     /* How the embedded defaults came about, for the banner. */
-    bool is_mock_only;               /* neither config nor key: everything is answered by the mock */
+    /* neither config nor key: everything is answered by the mock */
+    bool is_mock_only;
     bool mock_asked;                 /* --mock */
 };
 
@@ -100,7 +112,8 @@ struct config_override {
     const char *name, *value;
 };
 struct config_sources {
-    const char *file;                     /* --config; NULL: ./penstock.yaml if there, else embedded defaults */
+    /* --config; NULL: ./penstock.yaml if there, else embedded defaults */
+    const char *file;
     const char *env_file;                 /* NULL: ./.env if there */
     const struct config_override *flags;
     unsigned n_flags;
@@ -108,21 +121,26 @@ struct config_sources {
     const char *(*getenv_fn)(const char *name);   /* NULL: getenv */
 };
 
-/* Loads, checks and freezes. On failure *out is NULL and `report` holds every fault found, a line each:
+/* Loads, checks and freezes. On failure *out is NULL and `report` holds every fault found, a line
+ * each:
  *   penstock.yaml:12:5: providers.openai.bas_url: unknown setting; did you mean base_url?
  * Warnings go to report as well (prefix "warning: ") when it succeeds. report: caller's buf. */
-int config_load(const struct config_sources *sources, struct config **out, struct buf *report) MUST_CHECK;
+int config_load(const struct config_sources *sources, struct config **out,
+                struct buf *report) MUST_CHECK;
 void config_free(struct config **c);
-/* The effective configuration as YAML, secrets as "***", with a comment behind each value that says where it came from. */
+/* The effective configuration as YAML, secrets as "***", with a comment behind each value that says
+ * where it came from. */
 int config_show(const struct config *c, struct buf *out) MUST_CHECK;
 
-/* The models that a name maps to: exact first, then the first glob in order. NULL when none. Case-sensitive. */
+/* The models that a name maps to: exact first, then the first glob in order. NULL when none.
+ * Case-sensitive. */
 const struct config_model *config_route(const struct config *c, struct slice name);
 
 /* ---- the table, for help, docs and tests ---- */
 struct setting_doc {
     const char *name;          /* "providers.*.base_url" */
-    const char *type;          /* "duration", "bytes", "string", "secret", "bool", "int", "enum(a|b)", "list of string" */
+    /* "duration", "bytes", "string", "secret", "bool", "int", "enum(a|b)", "list of string" */
+    const char *type;
     const char *default_text;
     const char *env;           /* environment variable, or NULL */
     const char *flag;          /* "--listen", or NULL */

@@ -135,18 +135,13 @@ static int put_cell(struct buf *out, const char *text) {
     return rc;
 }
 
+/* "1 to 1024 threads; 0 is `auto`." */
 static int put_range(struct buf *out, const struct setting *row) {
-    bool is_number = row->type >= SET_INT && row->type <= SET_DURATION;
-    int rc = 0;
-    if (row->unit) rc |= buf_appendf(out, " In %s.", row->unit);
-    if (is_number && row->zero && row->min) {
-        rc |= buf_appendf(out, " `%s` or %s to %s.", row->zero, row->min, row->max);
-    } else if (is_number && row->max) {
-        rc |= buf_appendf(out, " %s to %s%s%s%s.", row->min ? row->min : "0", row->max,
-                          row->zero ? "; 0 is `" : "", row->zero ? row->zero : "",
-                          row->zero ? "`" : "");
-    }
-    return rc;
+    if (row->type < SET_INT || row->type > SET_DURATION || !row->max) return 0;
+    int rc = buf_appendf(out, " %s to %s", row->min ? row->min : "0", row->max);
+    if (row->unit) rc |= buf_appendf(out, " %s", row->unit);
+    if (row->zero) rc |= buf_appendf(out, "; 0 is `%s`", row->zero);
+    return buf_append_byte(out, '.') | rc;
 }
 
 static int put_row(struct buf *out, const struct setting_doc *doc, const struct setting *row) {
@@ -180,7 +175,8 @@ int config_docs_markdown(struct buf *out) {
         if (sections[s].text[0]) rc |= buf_appendf(out, "%s\n\n", sections[s].text);
         rc |= buf_append(out, SLICE("| setting | type | default | |\n|---|---|---|---|\n"));
         for (unsigned i = 0; i < n; i++) {
-            if (is_in_section(&docs[i], sections[s].prefix)) rc |= put_row(out, &docs[i], &settings[i]);
+            if (is_in_section(&docs[i], sections[s].prefix))
+                rc |= put_row(out, &docs[i], &settings[i]);
         }
     }
     return put_reserved(out, docs, n) | rc ? -ERR_LIMIT : 0;

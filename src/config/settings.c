@@ -308,7 +308,8 @@ static bool refuse(const struct setting *row, const struct scalar *v, struct rep
 /* Nothing that YAML could not carry, a header line could not hold, or a terminal would act upon. */
 static bool is_clean_text(struct slice s) {
     for (size_t i = 0; i < s.len; i++) {
-        unsigned char c = (unsigned char)s.ptr[i], d = i + 1 < s.len ? (unsigned char)s.ptr[i + 1] : 0;
+        unsigned char c = (unsigned char)s.ptr[i],
+                      d = i + 1 < s.len ? (unsigned char)s.ptr[i + 1] : 0;
         if (c < 0x20 || c == 0x7f || (c == 0xc2 && d < 0xa0)) return false;
         if (c == 0xef && i + 2 < s.len) {
             unsigned char e = (unsigned char)s.ptr[i + 2];

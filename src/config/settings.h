@@ -35,7 +35,8 @@ struct setting {
     enum setting_type type;
     size_t offset, size;          /* of the field */
     const char *default_text;     /* NULL: none */
-    const char *min, *max;        /* as one would write them; NULL: no bound. A text with min "1" may not be empty. */
+    /* as one would write them; NULL: no bound. A text with min "1" may not be empty. */
+    const char *min, *max;
     const char *unit;             /* of a SET_INT: "threads" */
     const char *zero;             /* a word that stands for 0: "auto", "off", "unlimited" */
     const char *const *choices;   /* NULL-terminated */

@@ -55,12 +55,10 @@ bool http_header_is_hop_by_hop(const struct http_headers *h, struct slice name) 
     return http_headers_has_token(h, SLICE("connection"), name);
 }
 
-/* RFC 9110 5.6.2. */
+/* RFC 9110 5.6.2: letters, digits and !#$%&'*+-.^_`|~, a bit each. */
 static bool is_tchar(unsigned char c) {
-    if ((c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z')) {
-        return true;
-    }
-    return c != 0 && strchr("!#$%&'*+-.^_`|~", c);
+    static const uint64_t tchars[2] = {UINT64_C(0x03ff6cfa00000000), UINT64_C(0x57ffffffc7fffffe)};
+    return c < 128 && (tchars[c >> 6] >> (c & 63) & 1);
 }
 
 bool http_header_is_valid(struct slice name, struct slice value) {
@@ -73,8 +71,8 @@ bool http_header_is_valid(struct slice name, struct slice value) {
         }
     }
     for (size_t i = 0; i < value.len; i++) {
-        const char c = value.ptr[i];
-        if (c == '\r' || c == '\n' || c == '\0') {
+        const unsigned char c = (unsigned char)value.ptr[i];
+        if (c < 0x20 && (c == '\r' || c == '\n' || c == '\0')) {
             return false;
         }
     }

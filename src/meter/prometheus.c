@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Prometheus' text format 0.0.4. The table comes first: a metric is a row, and the row says where its samples come from. */
+/* Prometheus' text format 0.0.4. The table comes first: a metric is a row, and the row says where
+ * its samples come from. */
 #include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -110,7 +111,8 @@ static void put(struct exposition *x, const char *text) {
     x->rc |= buf_append(x->out, slice_cstr(text));
 }
 
-/* Label values: backslash, quote and line feed. Help texts have no quotes to escape; none of ours needs any of it. */
+/* Label values: backslash, quote and line feed. Help texts have no quotes to escape; none of ours
+ * needs any of it. */
 static void put_escaped(struct exposition *x, const char *text) {
     for (; *text; text++) {
         if (*text == '\\' || *text == '"') x->rc |= buf_append_byte(x->out, '\\');
@@ -163,7 +165,8 @@ static void put_sample(struct exposition *x, const struct metric *m, const char 
     put_value(x, value, is_ns);
 }
 
-/* The writers go on meanwhile: the count is what the buckets hold, so that the last one and the count always agree. */
+/* The writers go on meanwhile: the count is what the buckets hold, so that the last one and the
+ * count always agree. */
 static void put_histogram(struct exposition *x, const struct metric *m, const struct hist *h,
                           const struct meter_label *labels, unsigned n_labels) {
     struct meter_label with_le[MAX_LABELS + 1];

@@ -451,13 +451,17 @@ void delivery_start(struct mock_worker *w, struct http_exchange *ex, const struc
         return;
     }
     d->encoder = dialect_chat.encoder_new(&eo);
-    if (k->step_key.ptr) {
+    bool stepped = k->step_key.ptr != NULL;        /* may point into what is given back below */
+    if (stepped) {
         d->step = step_acquire(w->hub, k->step_key, true);
         d->is_paced = false;
         d->itl = LAW_ZERO;
     }
     http_exchange_drop_request(ex);
-    if (d->step) {
+    if (stepped && !d->step) {
+        over(d);
+        mock_respond_simple_error(w, ex, 503, NULL, "more than %d step keys", STEP_KEYS_MAX);
+    } else if (d->step) {
         open_stepped(d);
     } else if (d->due_ns <= loop_now_ns(w->loop)) {
         pump(d);

@@ -37,10 +37,12 @@ void hub_init(struct hub *h, const struct mock_options *o) {
 }
 
 void hub_dispose(struct hub *h) {
-    while (h->steps) {
-        struct step_key *k = h->steps;
-        h->steps = k->next;
-        mem_free(k);
+    for (unsigned i = 0; i < STEP_BUCKETS; i++) {
+        while (h->steps[i]) {
+            struct step_key *k = h->steps[i];
+            h->steps[i] = k->next;
+            mem_free(k);
+        }
     }
     pthread_mutex_destroy(&h->lock);
     journal_free(&h->journal);
@@ -63,8 +65,16 @@ void hub_wake(struct hub *h) {
 
 /* ---- step keys ---- */
 
+static struct step_key **step_bucket(struct hub *h, struct slice text) {
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < text.len; i++) {
+        hash = (hash ^ (unsigned char)text.ptr[i]) * 16777619u;
+    }
+    return &h->steps[(hash ^ (hash >> 16)) % STEP_BUCKETS];
+}
+
 static struct step_key *step_find(struct hub *h, struct slice text) {
-    for (struct step_key *k = h->steps; k; k = k->next) {
+    for (struct step_key *k = *step_bucket(h, text); k; k = k->next) {
         if (!k->is_ended && slice_eq(slice_make(k->text, k->len), text)) {
             return k;
         }
@@ -81,8 +91,9 @@ static struct step_key *step_new(struct hub *h, struct slice text) {
         memcpy(k->text, text.ptr, text.len);
     }
     k->len = text.len;
-    k->next = h->steps;
-    h->steps = k;
+    struct step_key **bucket = step_bucket(h, text);
+    k->next = *bucket;
+    *bucket = k;
     h->n_steps++;
     return k;
 }
@@ -104,7 +115,8 @@ struct step_key *step_acquire(struct hub *h, struct slice text, bool is_stream) 
 }
 
 static void step_unlink(struct hub *h, struct step_key *k) {
-    for (struct step_key **at = &h->steps; *at; at = &(*at)->next) {
+    struct step_key **at = step_bucket(h, slice_make(k->text, k->len));
+    for (; *at; at = &(*at)->next) {
         if (*at == k) {
             *at = k->next;
             h->n_steps--;

@@ -21,7 +21,8 @@ enum hub_counter {
 extern const char *const hub_counter_names[COUNTER_COUNT];
 
 #define STEP_KEY_BYTES 128
-#define STEP_KEYS_MAX 1024
+#define STEP_KEYS_MAX 65536
+#define STEP_BUCKETS 1024
 #define STEP_ALL UINT64_MAX
 
 /* A stepped stream, or steps that wait for one. The lock guards all of it. */
@@ -50,7 +51,7 @@ struct hub {
     struct mock_worker **workers;
     unsigned n_workers;
     pthread_mutex_t lock;
-    struct step_key *steps;
+    struct step_key *steps[STEP_BUCKETS];
     unsigned n_steps;
 };
 

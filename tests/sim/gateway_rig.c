@@ -262,7 +262,7 @@ struct slice rig_header(struct slice head, const char *name) {
 
 static bool unchunk(struct slice in, struct buf *out) {
     for (;;) {
-        const char *eol = in.len ? memmem(in.ptr, in.len, "\r\n", 2) : NULL;
+        const char *eol = in.len ? memmem(in.ptr, in.len < 20 ? in.len : 20, "\r\n", 2) : NULL;
         if (!eol)
             return false;
         size_t size = strtoul(in.ptr, NULL, 16), line = (size_t)(eol - in.ptr) + 2;

@@ -12,7 +12,7 @@
 #include "gateway_rig.c"
 #include "http/server-private.h"
 
-#define SEEDS 400
+#define SEEDS 300                                     /* CHAOS_SEEDS asks for more, CHAOS_SEED for one */
 #define MAX_CLIENTS 8
 #define MAX_ASKS 4
 #define MAX_UPSTREAMS 256
@@ -53,7 +53,7 @@ struct upstream_conn {
     struct sock *sock;
     struct timer timer;
     struct buf request, out;
-    size_t parsed, piece_max;
+    size_t parsed, written, piece_max;                /* of request, of out */
     enum rig_then then;
     bool is_busy, fin_sent;
 };
@@ -251,14 +251,15 @@ static void on_upstream_timer(struct timer *t, void *self) {
     struct world *w = u->world;
     struct err e;
     size_t n = 1 + below(w, (unsigned)u->piece_max);
-    struct iovec iov = {u->out.ptr, n < u->out.len ? n : u->out.len};
-    ssize_t took = u->out.len ? sock_writev(u->sock, &iov, 1, &e) : 0;
+    size_t left = u->out.len - u->written;
+    struct iovec iov = {u->out.ptr + u->written, n < left ? n : left};
+    ssize_t took = left ? sock_writev(u->sock, &iov, 1, &e) : 0;
     if (took < 0) {
         upstream_close(u, false);
         return;
     }
-    buf_consume(&u->out, (size_t)took);
-    if (u->out.len)
+    u->written += (size_t)took;
+    if (u->written < u->out.len)
         loop_timer_start(w->outside.loop, t, later(w, chance(w, 3) ? 900 * NS_PER_MS : 2 * NS_PER_MS), on_upstream_timer, u);
     else if (u->is_busy)
         upstream_over(u);
@@ -331,6 +332,8 @@ static void serve(struct world *w, struct upstream_conn *u, struct slice request
     CHECK(found, "an unknown request: %.*s", SLICE_FMT(request));
     CHECK(++found->seen <= 2, "%s was sent %u times", found->marker, found->seen);
     u->is_busy = true;
+    u->written = 0;
+    buf_reset(&u->out);
     u->piece_max = chance(w, 20) ? 7 : chance(w, 50) ? 300 : 40000;
     if (u->piece_max < 100 && found->sent.len > 5000)
         u->piece_max = 5000;
@@ -385,13 +388,15 @@ static void on_upstream_connection(void *self, int fd, const struct addr *from) 
 
 /* ---- judging an answer ---- */
 
-static size_t strip_beats(struct buf *body) {
-    size_t n = 0, beat = strlen(BEAT);
-    for (char *at; body->len >= beat && (at = memmem(body->ptr, body->len, BEAT, beat)); n++) {
-        memmove(at, at + beat, (size_t)(body->ptr + body->len - at) - beat);
-        body->len -= beat;
+static void strip_beats(struct buf *body) {
+    size_t to = 0, beat = strlen(BEAT);
+    for (size_t from = 0; from < body->len; ) {
+        if (body->len - from >= beat && memcmp(body->ptr + from, BEAT, beat) == 0)
+            from += beat;
+        else
+            body->ptr[to++] = body->ptr[from++];
     }
-    return n;
+    body->len = to;
 }
 
 static bool ends_in_error_event(struct slice body, size_t *out_at) {
@@ -469,7 +474,7 @@ static bool take_answer(struct world *w, struct client *c) {
         bool is_chunked = slice_eq(rig_header(head, "transfer-encoding"), SLICE("chunked"));
         size_t used = head.len + 2 + body.len;
         for (struct slice rest = slice_from(in, head.len + 2); is_chunked; ) {
-            size_t size = strtoul(rest.ptr, NULL, 16), line = (size_t)((char *)memmem(rest.ptr, rest.len, "\r\n", 2) - rest.ptr) + 2;
+            size_t size = strtoul(rest.ptr, NULL, 16), line = (size_t)((char *)memmem(rest.ptr, rest.len < 20 ? rest.len : 20, "\r\n", 2) - rest.ptr) + 2;
             rest = slice_from(rest, line + size + 2);
             used = (size_t)(rest.ptr - in.ptr);
             if (size == 0)
@@ -698,11 +703,8 @@ static void chaos(void **state) {
         return;
     }
     uint64_t n = many ? strtoull(many, NULL, 10) : SEEDS;
-    for (uint64_t seed = 1; seed <= n; seed++) {
-        struct timespec t0,t1; clock_gettime(CLOCK_PROCESS_CPUTIME_ID,&t0);
+    for (uint64_t seed = 1; seed <= n; seed++)
         one_seed(seed);
-        clock_gettime(CLOCK_PROCESS_CPUTIME_ID,&t1); fprintf(stderr,"T %llu %ld\n",(unsigned long long)seed,(t1.tv_sec-t0.tv_sec)*1000+(t1.tv_nsec-t0.tv_nsec)/1000000);
-    }
 }
 
 int main(void) {

@@ -138,7 +138,8 @@ static void test_reports_hold_no_control_characters(void **state) {
     (void)state;
     struct test_load l = test_load_text("\"a\\e[31m\\nb\": 1\nworkers: \"\\e[2J\"\n");
     assert_null(l.config);
-    for (const char *p = l.report.ptr; *p; p++) assert_true(*p == '\n' || (unsigned char)*p >= 0x20);
+    for (const char *p = l.report.ptr; *p; p++)
+        assert_true(*p == '\n' || (unsigned char)*p >= 0x20);
     test_load_dispose(&l);
 }
 
@@ -378,7 +379,8 @@ static void test_openai_key(void **state) {
     assert_false(l.config->is_mock_only);
     assert_int_equal(l.config->n_providers, 1);
     assert_string_equal(l.config->providers[0].base_url, "https://api.openai.com/v1");
-    assert_string_equal(l.config->providers[0].api_key, "sk-hush"); /* the line end is no part of it */
+    /* the line end is no part of it */
+    assert_string_equal(l.config->providers[0].api_key, "sk-hush");
     assert_non_null(config_route(l.config, SLICE("gpt-4o")));
     assert_non_null(config_route(l.config, SLICE("o3-mini")));
     assert_non_null(config_route(l.config, SLICE("chatgpt-4o-latest")));
@@ -495,7 +497,8 @@ static void show(const struct config *c, struct buf *out) {
     assert_int_equal(buf_append_byte(out, '\0'), 0);
 }
 
-/* Without the comments: where things came from differs. No value of these tests has "  # " in it. */
+/* Without the comments: where things came from differs. No value of these tests has "  # " in it.
+ * */
 static void strip_comments(char *text) {
     char *to = text;
     for (char *line = text, *end; *line; line = end + 1) {
