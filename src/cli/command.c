@@ -42,8 +42,8 @@ bool command_parse(const struct command *c, unsigned argc, char **argv, void *op
     }
     if (rc == FLAGS_OK && out->arguments.n <= c->max_arguments) return true;
     if (rc == FLAGS_OK) {
-        rc = err_set(&e, ERR_USAGE, "unexpected argument \"%.60s\"",
-                     out->arguments.items[c->max_arguments]);
+        err_set(&e, ERR_USAGE, "unexpected argument \"%.60s\"",
+                out->arguments.items[c->max_arguments]);
     }
     *out_exit = command_usage_error(c, e.text);
     return false;

@@ -67,9 +67,9 @@ static int store_count(const struct flag *f, struct slice text, void *field, str
 }
 
 static int store_real(const struct flag *f, struct slice text, void *field, struct err *e) {
-    char *end;
-    double value = strtod(text.ptr, &end);
-    bool is_number = text.len > 0 && *end == '\0' && value >= 0 && value < 1e15;
+    char *end = NULL;
+    double value = text.len > 0 ? strtod(text.ptr, &end) : -1;
+    bool is_number = end && *end == '\0' && value >= 0 && value < 1e15;
     if (!is_number) return err_set(e, ERR_USAGE, "--%s: expected a number", f->name);
     memcpy(field, &value, sizeof value);
     return 0;
@@ -208,7 +208,8 @@ static int take_value(struct flags_reader *in, const struct flag *f, struct slic
 /* "name" or "name=value", behind the dashes. */
 static int parse_long(struct flags_reader *in, struct slice text) {
     ptrdiff_t equals = slice_index(text, '=');
-    struct slice name = equals < 0 ? text : slice_sub(text, 0, (size_t)equals), value;
+    struct slice name = equals < 0 ? text : slice_sub(text, 0, (size_t)equals);
+    struct slice value = SLICE("");
     bool is_negated;
     const struct flag *f = find_long(in, name, &is_negated);
     if (!f && slice_eq(name, SLICE("help"))) {

@@ -25,7 +25,7 @@
 enum bench_mode {
     BENCH_REQUESTS, /* whole answers */
     BENCH_STREAM,   /* streams, read to the end */
-    BENCH_STALL /* streams: reads up to the first content, then never again, until the duration is over */
+    BENCH_STALL     /* streams: reads up to the first content, then never again */
 };
 
 #define BENCH_MAX_HEADERS 16

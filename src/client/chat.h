@@ -18,7 +18,8 @@ enum client_exit {
 };
 
 struct chat_options {
-    /* NULL: environment PENSTOCK_URL, then http://127.0.0.1:8080/v1. Not OPENAI_BASE_URL: that is where the gateway goes. */
+    /* NULL: environment PENSTOCK_URL, then http://127.0.0.1:8080/v1. Not OPENAI_BASE_URL: that is
+     * where the gateway goes. */
     const char *base_url;
     const char *model;         /* NULL: environment PENSTOCK_MODEL, then "gpt-4o-mini" */
     const char *system;        /* NULL: none */

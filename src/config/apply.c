@@ -75,8 +75,8 @@ static bool scalar_from_node(struct loader *l, const struct node *n, const char 
         report_fault(&l->report, n->at, path, "%s", message);
         return false;
     }
-    /* The value of a variable may be a secret, even where none belongs: quote its name alone. */
     *out = (struct scalar){.text = text, .at = n->at, .path = path, .shown = n->text.ptr};
+    out->at.is_variable = result == EXPAND_DONE;
     return true;
 }
 
@@ -104,13 +104,17 @@ static void apply_strings(struct loader *l, const struct scope *s, const struct 
     struct scalar none = {.text = SLICE(""), .at = n->at};
     if (!setting_store(row, s, &none, l->arena, &l->report)) return;
     unsigned count = 0;
+    bool is_variable = false;
+    struct place *at = &s->places[setting_index(row)];
     for (const struct node *item = n->first; item && count < 1024; item = item->next, count++) {
         apply_scalar(l, s, row, item, true);
+        is_variable = is_variable || at->is_variable;
     }
     if (n->n_children > count) {
         report_fault(&l->report, n->at, path_of_row(l, s, row), "too long a list: more than 1024");
     }
-    s->places[setting_index(row)] = n->at;
+    *at = n->at;
+    at->is_variable = is_variable;
 }
 
 /* An enum whose value has settings of its own: `on_client_gone: {drain: {bytes: 1MiB}}`. */
@@ -175,13 +179,14 @@ static void apply_listen_item(struct loader *l, const struct node *n) {
     }
     if (n->kind == NODE_SCALAR) {
         struct scalar v;
-        if (scalar_from_node(l, n, "listen", &v)) apply_listen_text(l, v.text, n->at, true);
+        if (scalar_from_node(l, n, "listen", &v)) apply_listen_text(l, v.text, v.at, true);
         return;
     }
     struct listen_draft *d = add_listen(l, n->at);
     if (!d) return;
     struct scope s = {&d->listen, "listen.*", "listen", setting_places_new(l->scratch)};
     apply_group(l, &s, SLICE("listen.*"), n);
+    for (unsigned i = 0; i < n_settings; i++) d->at.is_variable |= s.places[i].is_variable;
     struct place address = s.places[setting_index(setting_find(SLICE("listen.*.address")))];
     if (!address.source) report_fault(&l->report, n->at, "listen.address", "missing");
 }
@@ -381,7 +386,7 @@ void apply_environment(struct loader *l) {
         const struct setting *row = &settings[i];
         const char *value = row->env ? env_get(&l->env, row->env) : NULL;
         if (value && value[0]) {
-            apply_text(l, &l->top, row, value, (struct place){row->env, 0, 0}, false);
+            apply_text(l, &l->top, row, value, (struct place){.source = row->env}, false);
         }
     }
 }
@@ -405,7 +410,7 @@ static void report_unknown_flag(struct loader *l, struct slice name) {
         if (slice_index(candidate, '*') < 0) suggestion_offer(&s, candidate);
     }
     const char *elsewhere = s.nearest.ptr ? s.nearest.ptr : find_elsewhere(name);
-    report_fault(&l->report, (struct place){"--set", 0, 0}, clip_cstr(l, name),
+    report_fault(&l->report, (struct place){.source = "--set"}, clip_cstr(l, name),
                  "unknown setting%s%s%s", elsewhere ? "; did you mean " : "",
                  elsewhere ? elsewhere : "", elsewhere ? "?" : "");
 }
@@ -417,7 +422,7 @@ static bool find_provider_row(struct loader *l, struct slice name, struct scope 
     ptrdiff_t dot = slice_index(rest, '.');
     struct slice who = dot < 0 ? rest : slice_sub(rest, 0, (size_t)dot);
     struct provider_draft *p = find_provider(l, who);
-    struct place at = {"--set", 0, 0};
+    struct place at = {.source = "--set"};
     if (!p) {
         report_fault(&l->report, at, clip_cstr(l, name), "there is no provider %.*s",
                      SLICE_FMT(clip(who)));
@@ -438,7 +443,7 @@ static void apply_flag(struct loader *l, const struct config_override *flag, boo
     bool is_provider = slice_starts_with(name, SLICE("providers."));
     if (is_provider && !find_provider_row(l, name, &scope, &row)) return;
     if (!is_provider && slice_index(name, '*') < 0) row = setting_find(name);
-    struct place at = {row && row->flag ? row->flag : "--set", 0, 0};
+    struct place at = {.source = row && row->flag ? row->flag : "--set"};
     if (!row) {
         report_unknown_flag(l, name);
     } else if (row->type == SET_RESERVED) {

@@ -23,7 +23,8 @@ static bool contains_byte(struct slice s, const char *bytes) {
 
 static void check_file(struct loader *l, const char *file, struct place at, const char *path) {
     if (file && access(file, R_OK) != 0) {
-        report_fault(&l->report, at, path, "cannot read %.200s: %s", file, strerror(errno));
+        report_fault(&l->report, at, path, "cannot read %.200s: %s", place_quote(at, file),
+                     strerror(errno));
     }
 }
 
@@ -86,19 +87,20 @@ static void check_listener(struct loader *l, struct listen_draft *d) {
     struct slice address = slice_cstr(d->listen.address);
     if (!address.ptr) return; /* reported where it was read */
     const char *fault = address_fault(address);
-    if (fault) report_fault(&l->report, d->at, "listen", "%.100s: %s", address.ptr, fault);
+    const char *shown = place_quote(d->at, address.ptr);
+    if (fault) report_fault(&l->report, d->at, "listen", "%.100s: %s", shown, fault);
     for (const struct listen_draft *other = l->listen; other != d; other = other->next) {
         bool is_same = other->listen.address && strcmp(other->listen.address, address.ptr) == 0;
         bool any_port = address.len > 2 && strcmp(address.ptr + address.len - 2, ":0") == 0;
         if (is_same && !any_port) {
-            report_fault(&l->report, d->at, "listen", "%.100s is given twice", address.ptr);
+            report_fault(&l->report, d->at, "listen", "%.100s is given twice", shown);
         }
     }
     if (!fault && !is_local_only(address) && has_any_key(l)) {
         report_warning(&l->report, d->at, "listen",
                        "%.100s can be reached from other machines, and clients are not "
                        "authenticated: whoever reaches it spends your keys",
-                       address.ptr);
+                       shown);
     }
     bool has_own = d->listen.tls_cert || d->listen.tls_key;
     if (!has_own && !is_unix(address.ptr)) {
@@ -204,7 +206,8 @@ static void check_forward_headers(struct loader *l, const struct provider_draft 
     for (unsigned i = 0; p->p.forward_headers[i]; i++) {
         const char *name = p->p.forward_headers[i];
         if (!is_header_name(name)) {
-            report_fault(&l->report, at, path, "%.60s is not the name of a header", name);
+            report_fault(&l->report, at, path, "%.60s is not the name of a header",
+                         place_quote(at, name));
         }
         for (unsigned k = 0; k < sizeof refused / sizeof refused[0]; k++) {
             if (!slice_eq_nocase(slice_cstr(name), slice_cstr(refused[k]))) continue;
@@ -285,7 +288,7 @@ static void report_no_provider(struct loader *l, struct place at, const char *pa
     for (const struct provider_draft *p = l->providers; p; p = p->next) {
         suggestion_offer(&s, slice_cstr(p->p.name));
     }
-    report_fault(&l->report, at, path, "there is no provider %.60s%s%.*s%s", name,
+    report_fault(&l->report, at, path, "there is no provider %.60s%s%.*s%s", place_quote(at, name),
                  s.nearest.ptr ? "; did you mean " : "", SLICE_FMT(s.nearest),
                  s.nearest.ptr ? "?" : "");
 }
@@ -339,7 +342,7 @@ static void check_model_name(struct loader *l, const struct model_draft *m, cons
     for (const struct model_draft *other = l->models; other != m && m->name; other = other->next) {
         if (!other->name || strcmp(other->name, m->name) != 0) continue;
         report_fault(&l->report, at, arena_printf(l->scratch, "%s.name", path),
-                     "%.60s is given twice, first in line %u", m->name, other->at.line);
+                     "%.60s is given twice, first in line %u", place_quote(at, m->name), other->at.line);
         return;
     }
 }
@@ -383,23 +386,26 @@ static void warn_unused_providers(struct loader *l) {
 
 static void check_lists(struct loader *l) {
     const struct config *c = &l->out->config;
+    struct place origins_at = place_of(l->out->places, "cors.origins");
+    struct place hosts_at = place_of(l->out->places, "allowed_hosts");
     for (unsigned i = 0; c->cors.origins[i]; i++) {
         struct slice origin = slice_cstr(c->cors.origins[i]);
         const char *host = memmem(origin.ptr, origin.len, "://", 3);
         bool is_origin = host && host > origin.ptr && host[3] != '\0' && !strpbrk(host + 3, "/?# *");
         if (is_origin || slice_eq(origin, SLICE("*"))) continue;
-        report_fault(&l->report, place_of(l->out->places, "cors.origins"), "cors.origins",
-                     "%.100s: expected scheme://host, without a path, or *", origin.ptr);
+        report_fault(&l->report, origins_at, "cors.origins",
+                     "%.100s: expected scheme://host, without a path, or *",
+                     place_quote(origins_at, origin.ptr));
     }
     for (unsigned i = 0; c->allowed.hosts[i]; i++) {
         if (!contains_byte(slice_cstr(c->allowed.hosts[i]), "/ @*")) continue;
-        report_fault(&l->report, place_of(l->out->places, "allowed_hosts"), "allowed_hosts",
-                     "%.100s: expected the name of a host", c->allowed.hosts[i]);
+        report_fault(&l->report, hosts_at, "allowed_hosts", "%.100s: expected the name of a host",
+                     place_quote(hosts_at, c->allowed.hosts[i]));
     }
 }
 
 static void check_something_is_served(struct loader *l) {
-    struct place at = {l->out->config.source, 0, 0};
+    struct place at = {.source = l->out->config.source};
     if (l->n_models > 0) return;
     if (l->has_providers && !l->has_models) {
         report_fault(&l->report, at, "models", "missing: say which names clients may ask for, "

@@ -29,9 +29,10 @@ struct config_listen {
 
 struct config_provider {
     const char *name;
-    const struct dialect *
-        dialect; /* NULL: a dialect of the table that this build does not speak yet (messages, responses): models on it are refused at
-                                      * load, except where they come from the embedded defaults, which leave them out and say so */
+    /* NULL: a dialect of the table that this build does not speak yet (messages, responses): models
+     * on it are refused at load, except where they come from the embedded defaults, which leave
+     * them out and say so */
+    const struct dialect *dialect;
     const char *dialect_name;
     const char *base_url;
     enum provider_auth auth;

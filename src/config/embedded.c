@@ -45,8 +45,8 @@ static const char *env_word(const struct loader *l, const char *name) {
 static void add_known_provider(struct loader *l, size_t i) {
     const char *key = env_word(l, known_providers[i].key_env);
     const char *url = env_word(l, known_providers[i].url_env);
-    struct place key_at = {known_providers[i].key_env, 0, 0};
-    struct place url_at = {url ? known_providers[i].url_env : NULL, 0, 0};
+    struct place key_at = {.source = known_providers[i].key_env};
+    struct place url_at = {.source = url ? known_providers[i].url_env : NULL};
     if (!key && url) {
         report_warning(&l->report, url_at, NULL, "is set, but %s is not: not used",
                        known_providers[i].key_env);
@@ -100,7 +100,7 @@ static bool has_model(const struct loader *l, const char *name) {
 /* --mock: by name beside others, for every model when there is no other. */
 static void add_asked_mock(struct loader *l) {
     static const char *const names[] = {"mock", "mock-*"};
-    struct place at = {"--mock", 0, 0};
+    struct place at = {.source = "--mock"};
     bool is_alone = l->n_models == 0;
     const char *provider = ensure_mock(l, at);
     for (unsigned i = 0; i < 2; i++) {
@@ -124,7 +124,7 @@ void add_embedded(struct loader *l) {
     c->mock_asked = l->sources->mock;
     c->is_mock_only = !l->has_file && !l->has_key;
     if (c->mock_asked && mock_name_is_taken(l)) {
-        report_fault(&l->report, (struct place){"--mock", 0, 0}, "providers.mock",
+        report_fault(&l->report, (struct place){.source = "--mock"}, "providers.mock",
                      "the configuration has a provider of this name that is not the mock");
     } else if (c->mock_asked) {
         add_asked_mock(l);

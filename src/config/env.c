@@ -26,7 +26,7 @@ struct env_reader {
 };
 
 static struct place reader_place(const struct env_reader *in, const char *source) {
-    return (struct place){source, in->line, (unsigned)(in->pos - in->line_start) + 1};
+    return (struct place){source, in->line, (unsigned)(in->pos - in->line_start) + 1, false};
 }
 
 static struct slice rest_of(const struct env_reader *in) {

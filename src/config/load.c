@@ -14,7 +14,7 @@ enum read_result { READ_OK, READ_ABSENT, READ_FAILED };
 /* A file that is not there is no fault unless somebody asked for it. */
 static enum read_result read_file(const char *path, bool is_asked_for, struct buf *out,
                                   struct report *r) {
-    struct place at = {path, 0, 0};
+    struct place at = {.source = path};
     FILE *f = fopen(path, "re");
     if (!f) {
         bool is_absent = errno == ENOENT && !is_asked_for;

@@ -12,7 +12,13 @@
 struct place {
     const char *source;
     unsigned line, column;
+    /* a ${NAME} was filled in: the value may be a secret, even where none belongs */
+    bool is_variable;
 };
+/* What messages may say of a value that was written there. */
+static inline const char *place_quote(struct place at, const char *text) {
+    return at.is_variable ? "the value of its variable" : text;
+}
 
 struct report {
     struct buf faults, warnings;

@@ -28,7 +28,7 @@ const char *node_kind_name(const struct node *n) {
 }
 
 static struct place place_of(const struct builder *b, yaml_mark_t mark) {
-    return (struct place){b->source, (unsigned)mark.line + 1, (unsigned)mark.column + 1};
+    return (struct place){b->source, (unsigned)mark.line + 1, (unsigned)mark.column + 1, false};
 }
 
 /* The document cannot be understood beyond this point. */
@@ -213,11 +213,11 @@ static void build(struct builder *b) {
 struct node *tree_parse(struct slice text, const char *source, struct arena *a, struct report *r) {
     struct builder b = {.source = source, .input = text, .arena = a, .report = r};
     if (text.len > TREE_MAX_BYTES) {
-        report_fault(r, (struct place){source, 0, 0}, NULL, "larger than 4 MiB");
+        report_fault(r, (struct place){.source = source}, NULL, "larger than 4 MiB");
         return NULL;
     }
     if (!yaml_parser_initialize(&b.parser)) {
-        report_fault(r, (struct place){source, 0, 0}, NULL, "the YAML parser has no memory");
+        report_fault(r, (struct place){.source = source}, NULL, "the YAML parser has no memory");
         return NULL;
     }
     yaml_parser_set_encoding(&b.parser, YAML_UTF8_ENCODING);

@@ -97,12 +97,15 @@ static int run_workers(struct gateway *g, struct err *e) {
     return 0;
 }
 
-static void free_workers(struct gateway *g) {
+static void join_workers(struct gateway *g) {
     for (unsigned i = 1; g->workers && i < g->n_workers; i++)
         if (g->workers[i] && g->workers[i]->has_thread) {
             pthread_join(g->workers[i]->thread, NULL);
             g->workers[i]->has_thread = false;
         }
+}
+
+static void free_workers(struct gateway *g) {
     for (unsigned i = 0; g->workers && i < g->n_workers; i++) {
         if (!g->workers[i])
             continue;
@@ -126,6 +129,7 @@ int serve_run(const struct config *c, const struct serve_options *o, struct err 
         banner_print(g, o);
         code = run_workers(g, e);
     }
+    join_workers(g);
     unsigned cut = atomic_load(&g->cut_streams);
     free_workers(g);
     if (code == 0) {

@@ -106,7 +106,7 @@ static void on_timeout(struct timer *t, void *self) {
     (void)t;
     struct parked *p = self;
     if (p->step) {
-        answer_step(p, step_look(p->worker->hub, p->step).is_attached ? 504 : 404);
+        answer_step(p, step_look(p->worker->hub, p->step).is_joined ? 504 : 404);
     } else {
         answer_wait(p, 504);
     }
@@ -116,7 +116,7 @@ static bool is_reached(const struct parked *p) {
     struct hub *h = p->worker->hub;
     if (p->step) {
         struct step_view v = step_look(h, p->step);
-        bool granted_all = p->step_all && v.is_attached;
+        bool granted_all = p->step_all && v.is_joined;
         return v.is_ended || granted_all || (!p->step_all && v.written >= p->step_target);
     }
     uint64_t now = atomic_load(&h->counters[p->counter]);
@@ -173,7 +173,7 @@ void control_step(struct mock_worker *w, struct http_exchange *ex) {
                              "POST /penstock/step?key=KEY&n=1|all&timeout_ms=10000");
         return;
     }
-    struct step_key *step = step_acquire(w->hub, key.ptr ? key : SLICE(""), false);
+    struct step_key *step = step_acquire(w->hub, key.ptr ? key : SLICE(""));
     if (!step) {
         mock_respond_simple_error(w, ex, 400, "invalid_value", "the key is longer than %d bytes, or %d are waiting",
                              STEP_KEY_BYTES, STEP_KEYS_MAX);

@@ -32,13 +32,13 @@ struct delivery {
     struct reply *reply;
     struct encoder *encoder;             /* streams */
     struct bytes *whole;                 /* whole answers: the encoded body */
-    struct step_key *step;
+    struct step_stream step;             /* in use when steps is set */
     const struct mock_fault *fault;
     struct law itl;
     struct rng pace;
     int64_t due_ns;                      /* of the next slot */
     uint64_t slots;                      /* written */
-    bool streams, stamps;
+    bool streams, stamps, steps;
     bool is_paced;
     bool was_blocked;                    /* behind schedule through the client: not our lateness */
     bool reply_is_over;
@@ -173,7 +173,7 @@ static bool may_write_slot(struct delivery *d, int64_t now_ns) {
     if (d->reply_is_over) {
         return false;
     }
-    return d->step ? step_may_write(d->worker->hub, d->step, d->slots) : d->due_ns <= now_ns;
+    return d->steps ? step_may_write(d->worker->hub, &d->step, d->slots) : d->due_ns <= now_ns;
 }
 
 static void count_tokens(struct mock_worker *w, uint64_t n) {
@@ -220,20 +220,18 @@ static void after_write(struct delivery *d, int written, int64_t now_ns) {
         timer_stop(&d->timer);
         return;
     }
-    if (d->step && !step_may_write(d->worker->hub, d->step, d->slots)) {
+    if (d->steps && !step_may_write(d->worker->hub, &d->step, d->slots)) {
         d->state = DELIVERY_HELD;
         return;
     }
     d->was_blocked &= d->due_ns <= now_ns;
-    wait_until(d, d->due_ns > now_ns && !d->step ? d->due_ns : now_ns);
+    wait_until(d, d->due_ns > now_ns && !d->steps ? d->due_ns : now_ns);
 }
 
 /* The last frames and the end of the body leave in one write. d may be gone afterwards. */
 static void end_stream(struct delivery *d) {
     over(d);
-    if (d->step) {
-        step_end(d->worker->hub, d->step);     /* before the client can see the end */
-    }
+    step_leave(d->worker->hub, &d->step);
     if (d->has_failed) {
         http_abort(d->ex);
     } else {
@@ -258,8 +256,8 @@ static void pump_stream(struct delivery *d) {
     }
     record_lateness(d, slots);
     count_tokens(w, slots - (slots > 0 && ends));
-    if (d->step && slots > 0) {
-        step_wrote(w->hub, d->step, d->slots);
+    if (d->steps && slots > 0) {
+        step_wrote(w->hub, &d->step, d->slots);
     }
     if (struck) {
         fault_finish(d);
@@ -429,7 +427,7 @@ static void start_whole(struct delivery *d, const struct encoder_options *eo) {
     if (encode_whole(d, eo, &w->body) < 0) {
         over(d);
         mock_respond_simple_error(w, d->ex, 400, "invalid_value",
-                             "An answer of this length does not fit in one piece: ask for a stream.");
+                             "This answer is too long for one piece: ask for a stream.");
         return;
     }
     if (d->due_ns <= loop_now_ns(w->loop)) {
@@ -453,15 +451,15 @@ void delivery_start(struct mock_worker *w, struct http_exchange *ex, const struc
     d->encoder = dialect_chat.encoder_new(&eo);
     bool stepped = k->step_key.ptr != NULL;        /* may point into what is given back below */
     if (stepped) {
-        d->step = step_acquire(w->hub, k->step_key, true);
+        d->steps = step_join(w->hub, k->step_key, &d->step);
         d->is_paced = false;
         d->itl = LAW_ZERO;
     }
     http_exchange_drop_request(ex);
-    if (stepped && !d->step) {
+    if (stepped && !d->steps) {
         over(d);
         mock_respond_simple_error(w, ex, 503, NULL, "more than %d step keys", STEP_KEYS_MAX);
-    } else if (d->step) {
+    } else if (d->steps) {
         open_stepped(d);
     } else if (d->due_ns <= loop_now_ns(w->loop)) {
         pump(d);
@@ -474,7 +472,7 @@ void delivery_writable(struct delivery *d) {
     if (d->state != DELIVERY_BLOCKED) {
         return;
     }
-    if (d->step) {
+    if (d->steps) {
         d->state = DELIVERY_HELD;
         delivery_recheck_step(d);
         return;
@@ -484,7 +482,8 @@ void delivery_writable(struct delivery *d) {
 }
 
 void delivery_recheck_step(struct delivery *d) {
-    if (d->state == DELIVERY_HELD && d->step && step_may_write(d->worker->hub, d->step, d->slots)) {
+    if (d->state == DELIVERY_HELD && d->steps &&
+        step_may_write(d->worker->hub, &d->step, d->slots)) {
         wait_until(d, loop_now_ns(d->worker->loop));
     }
 }
@@ -493,10 +492,7 @@ void delivery_ended(struct delivery *d, bool is_cancelled) {
     struct hub *hub = d->worker->hub;
     over(d);
     unlink_delivery(d);
-    if (d->step) {
-        step_end(hub, d->step);
-        step_release(hub, &d->step);
-    }
+    step_leave(hub, &d->step);
     if (d->encoder) {
         dialect_chat.encoder_free(d->encoder);
     }

@@ -50,17 +50,22 @@ void hub_dispose(struct hub *h) {
     arena_free(h->arena);
 }
 
-void hub_count(struct hub *h, enum hub_counter which, int64_t by) {
-    atomic_fetch_add_explicit(&h->counters[which], (uint64_t)by, memory_order_relaxed);
+void hub_wake(struct hub *h) {
+    for (unsigned i = 0; i < h->n_workers; i++) {
+        mock_worker_wake(h->workers[i], false);
+    }
+}
+
+/* Somebody waits, or nobody needs to know. */
+static void wake_waiting(struct hub *h) {
     if (atomic_load(&h->parked) > 0) {
         hub_wake(h);
     }
 }
 
-void hub_wake(struct hub *h) {
-    for (unsigned i = 0; i < h->n_workers; i++) {
-        mock_worker_wake(h->workers[i]);
-    }
+void hub_count(struct hub *h, enum hub_counter which, int64_t by) {
+    atomic_fetch_add(&h->counters[which], (uint64_t)by);
+    wake_waiting(h);
 }
 
 /* ---- step keys ---- */
@@ -98,76 +103,116 @@ static struct step_key *step_new(struct hub *h, struct slice text) {
     return k;
 }
 
-struct step_key *step_acquire(struct hub *h, struct slice text, bool is_stream) {
-    pthread_mutex_lock(&h->lock);
+static struct step_key *step_take(struct hub *h, struct slice text) {
     struct step_key *k = step_find(h, text);
-    if (k && is_stream && k->is_attached) {
-        k->is_ended = true;
-        k = NULL;
-    }
     k = k ? k : step_new(h, text);
     if (k) {
         k->refs++;
-        k->is_attached |= is_stream;
     }
+    return k;
+}
+
+static void step_drop(struct hub *h, struct step_key *k) {
+    if (--k->refs > 0) {
+        return;
+    }
+    struct step_key **at = step_bucket(h, slice_make(k->text, k->len));
+    while (*at != k) {
+        at = &(*at)->next;
+    }
+    *at = k->next;
+    h->n_steps--;
+    mem_free(k);
+}
+
+struct step_key *step_acquire(struct hub *h, struct slice text) {
+    pthread_mutex_lock(&h->lock);
+    struct step_key *k = step_take(h, text);
     pthread_mutex_unlock(&h->lock);
     return k;
 }
 
-static void step_unlink(struct hub *h, struct step_key *k) {
-    struct step_key **at = step_bucket(h, slice_make(k->text, k->len));
-    for (; *at; at = &(*at)->next) {
-        if (*at == k) {
-            *at = k->next;
-            h->n_steps--;
-            break;
-        }
-    }
-    mem_free(k);
-}
-
 void step_release(struct hub *h, struct step_key **k) {
     pthread_mutex_lock(&h->lock);
-    if (--(*k)->refs == 0) {
-        step_unlink(h, *k);
-    }
+    step_drop(h, *k);
     *k = NULL;
     pthread_mutex_unlock(&h->lock);
-}
-
-void step_end(struct hub *h, struct step_key *k) {
-    pthread_mutex_lock(&h->lock);
-    k->is_ended = true;
-    pthread_mutex_unlock(&h->lock);
-    hub_wake(h);
 }
 
 uint64_t step_grant(struct hub *h, struct step_key *k, uint64_t n) {
     pthread_mutex_lock(&h->lock);
     k->credit = n == STEP_ALL || k->credit > STEP_ALL - n ? STEP_ALL : k->credit + n;
-    uint64_t target = n == STEP_ALL ? k->written : k->credit;
+    uint64_t target = k->credit;
     pthread_mutex_unlock(&h->lock);
-    hub_wake(h);
+    for (unsigned i = 0; i < h->n_workers; i++) {
+        mock_worker_wake(h->workers[i], true);
+    }
     return target;
-}
-
-bool step_may_write(struct hub *h, const struct step_key *k, uint64_t written) {
-    pthread_mutex_lock(&h->lock);
-    bool may = written < k->credit;
-    pthread_mutex_unlock(&h->lock);
-    return may;
-}
-
-void step_wrote(struct hub *h, struct step_key *k, uint64_t written) {
-    pthread_mutex_lock(&h->lock);
-    k->written = written > k->written ? written : k->written;
-    pthread_mutex_unlock(&h->lock);
-    hub_wake(h);
 }
 
 struct step_view step_look(struct hub *h, const struct step_key *k) {
     pthread_mutex_lock(&h->lock);
-    struct step_view view = {k->written, k->is_attached, k->is_ended};
+    struct step_view view = {k->written, k->streams != NULL, k->is_ended};
+    if (k->streams) {
+        view.written = UINT64_MAX;
+    }
+    for (const struct step_stream *s = k->streams; s; s = s->next) {
+        view.written = s->written < view.written ? s->written : view.written;
+    }
     pthread_mutex_unlock(&h->lock);
     return view;
+}
+
+bool step_join(struct hub *h, struct slice text, struct step_stream *s) {
+    pthread_mutex_lock(&h->lock);
+    struct step_key *k = step_take(h, text);
+    *s = (struct step_stream){.key = k};
+    if (k) {
+        s->next = k->streams;
+        if (s->next) {
+            s->next->prev = s;
+        }
+        k->streams = s;
+    }
+    pthread_mutex_unlock(&h->lock);
+    return k != NULL;
+}
+
+bool step_may_write(struct hub *h, const struct step_stream *s, uint64_t slots) {
+    pthread_mutex_lock(&h->lock);
+    bool may = s->key && slots < s->key->credit;
+    pthread_mutex_unlock(&h->lock);
+    return may;
+}
+
+void step_wrote(struct hub *h, struct step_stream *s, uint64_t slots) {
+    pthread_mutex_lock(&h->lock);
+    s->written = slots;
+    pthread_mutex_unlock(&h->lock);
+    wake_waiting(h);
+}
+
+static void step_unlink(struct step_stream *s) {
+    if (s->prev) {
+        s->prev->next = s->next;
+    } else {
+        s->key->streams = s->next;
+    }
+    if (s->next) {
+        s->next->prev = s->prev;
+    }
+}
+
+void step_leave(struct hub *h, struct step_stream *s) {
+    if (!s->key) {
+        return;
+    }
+    pthread_mutex_lock(&h->lock);
+    step_unlink(s);
+    s->key->written = s->written;
+    s->key->is_ended = !s->key->streams;
+    step_drop(h, s->key);
+    s->key = NULL;
+    pthread_mutex_unlock(&h->lock);
+    wake_waiting(h);
 }

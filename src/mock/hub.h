@@ -25,13 +25,22 @@ extern const char *const hub_counter_names[COUNTER_COUNT];
 #define STEP_BUCKETS 1024
 #define STEP_ALL UINT64_MAX
 
-/* A stepped stream, or steps that wait for one. The lock guards all of it. */
+/* A stepped stream's part of its key. */
+struct step_stream {
+    struct step_stream *prev, *next;       /* of the same key */
+    struct step_key *key;                  /* NULL: not stepped, or left */
+    uint64_t written;                      /* slots */
+};
+
+/* A gate that one or more streams go through in step, or steps that wait for a stream. The key is
+ * free for new streams when its last one has left. The hub's lock guards all of it. */
 struct step_key {
     struct step_key *next;
+    struct step_stream *streams;
     unsigned refs;             /* of streams and of parked requests */
-    uint64_t credit;           /* slots that may be written; STEP_ALL: no bound */
-    uint64_t written;
-    bool is_attached, is_ended;
+    uint64_t credit;           /* slots that each stream may write; STEP_ALL: no bound */
+    uint64_t written;          /* by the last stream that left */
+    bool is_ended;
     size_t len;
     char text[STEP_KEY_BYTES];
 };
@@ -60,24 +69,27 @@ void hub_dispose(struct hub *h);
 
 /* Adds to a counter, and wakes the workers when somebody waits for one. */
 void hub_count(struct hub *h, enum hub_counter which, int64_t by);
-/* Lets every worker look at its parked requests and stepped streams again. */
+/* Lets every worker look at its parked requests again. */
 void hub_wake(struct hub *h);
 
-/* A reference to the key, made if it is new. NULL: too long, or too many keys. A stream takes over
- * what steps have granted already, but not the key of an older stream: that one is ended by it. */
-struct step_key *step_acquire(struct hub *h, struct slice text, bool is_stream);
+/* For a parked request: a reference to the key, made if it is new. NULL: too many keys. */
+struct step_key *step_acquire(struct hub *h, struct slice text);
 void step_release(struct hub *h, struct step_key **k);
-/* The stream is over, or about to write its last bytes: the key's next use is a new stream. */
-void step_end(struct hub *h, struct step_key *k);
-/* Grants n slots (STEP_ALL: all); returns how many must have been written for this step to be
- * done. */
+/* Grants n slots (STEP_ALL: all); returns how many must have been written for this step to be done.
+ * */
 uint64_t step_grant(struct hub *h, struct step_key *k, uint64_t n);
-bool step_may_write(struct hub *h, const struct step_key *k, uint64_t written);
-void step_wrote(struct hub *h, struct step_key *k, uint64_t written);
 struct step_view {
-    uint64_t written;
-    bool is_attached, is_ended;
+    uint64_t written;          /* by the stream that is farthest behind */
+    bool is_joined, is_ended;
 };
 struct step_view step_look(struct hub *h, const struct step_key *k);
+
+/* For a stream. False: too many keys. */
+bool step_join(struct hub *h, struct slice text, struct step_stream *s);
+/* slots: written, or about to be. */
+bool step_may_write(struct hub *h, const struct step_stream *s, uint64_t slots);
+void step_wrote(struct hub *h, struct step_stream *s, uint64_t slots);
+/* Before the client can see the end; more than once is fine. */
+void step_leave(struct hub *h, struct step_stream *s);
 
 #endif

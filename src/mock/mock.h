@@ -7,8 +7,9 @@
  *   POST /v1/chat/completions (also without /v1)
  *   GET  /v1/models, /v1/models/{id}, /health, /metrics
  *   POST /penstock/step?key=KEY&n=1|all[&timeout_ms=10000]
- *        Lets a stepped stream go on by n tokens; answers when they have been written (n=all: at
- *        once). A step may come before its stream; 404 when none has come in time.
+ *        Lets the streams of this key go on by n tokens; answers when all of them have been written
+ *        (n=all: at once). A step may come before its stream; 404 when none has come in time. A key
+ *        may be used again when its last stream has ended.
  *   GET  /penstock/wait?NAME=N[&timeout_ms=10000]
  *        Answers when the counter NAME has reached N (NAME_max: has come down to N); 504 when the
  *        time is over. Names: requests, started, completed, cancelled, open.

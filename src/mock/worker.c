@@ -289,7 +289,8 @@ static void on_wake(struct loop_task *task, void *self) {
     (void)task;
     struct mock_worker *w = self;
     atomic_store(&w->wake_posted, false);
-    for (struct delivery *d = w->deliveries, *next; d; d = next) {
+    bool granted = atomic_exchange(&w->step_granted, false);
+    for (struct delivery *d = w->deliveries, *next; d && granted; d = next) {
         next = delivery_next(d);
         delivery_recheck_step(d);
     }
@@ -303,7 +304,10 @@ void mock_worker_scratch(struct buf *b) {
     buf_reset(b);
 }
 
-void mock_worker_wake(struct mock_worker *w) {
+void mock_worker_wake(struct mock_worker *w, bool granted) {
+    if (granted) {
+        atomic_store(&w->step_granted, true);
+    }
     if (!atomic_load(&w->hub->is_closing) && !atomic_exchange(&w->wake_posted, true)) {
         loop_post(w->loop, &w->wake);
     }

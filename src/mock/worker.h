@@ -27,6 +27,7 @@ struct mock_worker {
     struct parked *parked;
     struct loop_task wake;
     _Atomic bool wake_posted;
+    _Atomic bool step_granted;           /* since the last wake */
     _Atomic unsigned handovers;          /* connections on their way to us */
     struct hist late_ns;                 /* paced tokens: written minus due */
     int64_t dues[WORKER_MAX_DUES];       /* of the slots of one write */
@@ -43,7 +44,8 @@ int mock_worker_listen(struct mock_worker *w, const struct addr *addrs, unsigned
 void mock_worker_close(struct mock_worker *w);
 /* Empties a scratch buffer, and gives back what a large answer made of it. */
 void mock_worker_scratch(struct buf *b);
-void mock_worker_wake(struct mock_worker *w);      /* any thread */
+/* Looks at parked requests again, and at stepped streams when a step was granted. Any thread. */
+void mock_worker_wake(struct mock_worker *w, bool granted);
 
 /* ---- answers, for the endpoints ---- */
 

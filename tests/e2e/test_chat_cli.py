@@ -80,12 +80,12 @@ def test_the_key_is_sent_and_not_printed(world, upstream):
 
 
 def test_where_it_goes_by_itself(world, stack):
-    for env in ({"PENSTOCK_URL": stack.base_url, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"},
-                {"OPENAI_BASE_URL": stack.base_url}):
-        done = world.run("chat", "ping", env={**env, "PENSTOCK_MODEL": "mock-9"})
+    """To PENSTOCK_URL; not to OPENAI_BASE_URL, which is where the gateway goes."""
+    elsewhere = {"OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    for env in ({"PENSTOCK_MODEL": "mock-9"}, {}):
+        done = world.run("chat", "ping", env={"PENSTOCK_URL": stack.base_url, **elsewhere, **env})
         assert (done.returncode, done.stdout) == (0, "pong\n")
-    assert world.run("chat", "ping", env={"PENSTOCK_URL": stack.base_url}).stdout == "pong\n"
-    assert [e["model"] for e in stack.mock.journal()] == ["mock-9", "mock-9", "gpt-4o-mini"]
+    assert [e["model"] for e in stack.mock.journal()] == ["mock-9", "gpt-4o-mini"]
 
 
 @pytest.mark.parametrize("model, words", [("no-such-model", ["404", "no-such-model"]), ("fault/429", ["429"]),

@@ -175,6 +175,8 @@ static void client_write(struct rig_client *c) {
     while (c->out.len) {
         struct iovec iov = {c->out.ptr, c->out.len};
         ssize_t n = sock_writev(c->sock, &iov, 1, &e);
+        if (n < 0)
+            buf_reset(&c->out);     /* nobody takes it any more; what there is to read tells why */
         if (n <= 0)
             break;
         buf_consume(&c->out, (size_t)n);

@@ -246,20 +246,27 @@ static void upstream_over(struct upstream_conn *u) {
     }
 }
 
+/* The next piece of the answer, or what there is room for. */
+static bool upstream_piece(struct upstream_conn *u) {
+    size_t left = 1 + below(u->world, (unsigned)u->piece_max);
+    ssize_t took = 1;
+    struct err e;
+    while (left > 0 && u->written < u->out.len && took > 0) {
+        size_t rest = u->out.len - u->written;
+        struct iovec iov = {u->out.ptr + u->written, left < rest ? left : rest};
+        took = sock_writev(u->sock, &iov, 1, &e);
+        u->written += took > 0 ? (size_t)took : 0;
+        left -= took > 0 ? (size_t)took : 0;
+    }
+    return took >= 0;
+}
+
 static void on_upstream_timer(struct timer *t, void *self) {
     struct upstream_conn *u = self;
     struct world *w = u->world;
-    struct err e;
-    size_t n = 1 + below(w, (unsigned)u->piece_max);
-    size_t left = u->out.len - u->written;
-    struct iovec iov = {u->out.ptr + u->written, n < left ? n : left};
-    ssize_t took = left ? sock_writev(u->sock, &iov, 1, &e) : 0;
-    if (took < 0) {
+    if (!upstream_piece(u))
         upstream_close(u, false);
-        return;
-    }
-    u->written += (size_t)took;
-    if (u->written < u->out.len)
+    else if (u->written < u->out.len)
         loop_timer_start(w->outside.loop, t, later(w, chance(w, 3) ? 900 * NS_PER_MS : 2 * NS_PER_MS), on_upstream_timer, u);
     else if (u->is_busy)
         upstream_over(u);
@@ -292,7 +299,8 @@ static const char *status_line(struct world *w, const struct ask *a) {
 }
 
 static void answer_ask(struct world *w, struct upstream_conn *u, struct ask *a) {
-    enum { LENGTH, CHUNKED, UNTIL_CLOSE } framing = (int)below(w, 3);
+    enum { LENGTH, CHUNKED, UNTIL_CLOSE };
+    unsigned framing = below(w, 3);
     bool is_event_stream = a->stream && a->is_known, is_old = chance(w, 10);
     struct slice body = buf_slice(&a->sent);
     if (is_old && framing == CHUNKED)
@@ -337,6 +345,8 @@ static void serve(struct world *w, struct upstream_conn *u, struct slice request
     u->piece_max = chance(w, 20) ? 7 : chance(w, 50) ? 300 : 40000;
     if (u->piece_max < 100 && found->sent.len > 5000)
         u->piece_max = 5000;
+    if (found->sent.len > 100000)
+        u->piece_max = 40000;
     if (found->plan == PLAN_CLOSE) {
         u->then = chance(w, 50) ? RIG_FIN : RIG_RST;
     } else if (found->plan == PLAN_SILENCE) {
@@ -409,7 +419,8 @@ static bool ends_in_error_event(struct slice body, size_t *out_at) {
     *out_at = (size_t)(at - body.ptr);
     struct slice event = slice_from(body, *out_at);
     bool is_terminated = event.ptr[event.len - 1] == '\n' && (event.ptr[event.len - 2] == '\n' || event.ptr[event.len - 2] == '\r');
-    return is_terminated && (*out_at == 0 || body.ptr[*out_at - 1] == '\n');
+    char before = *out_at ? body.ptr[*out_at - 1] : '\n';
+    return is_terminated && (before == '\n' || before == '\r');
 }
 
 /* A cut behind the finish took nothing of the answer: its end mark is put in. */

@@ -292,6 +292,35 @@ static void test_step_waits_for_its_stream(void **state) {
     world_close();
 }
 
+/* Several streams of one key go in step: a step is done when the last of them has made it. */
+static void test_streams_of_one_key(void **state) {
+    struct asker a[20];
+    (void)state;
+    open_fast();
+    for (unsigned i = 0; i < 20; i++) {
+        asker_chat(&a[i], true, "m", i == 7 ? "count t to 2" : "count t to 5", "\"user\":\"step:k\",");
+    }
+    settle();
+    step("2", "{\"key\":\"k\",\"written\":2,\"ended\":false}\n");
+    step("2", "{\"key\":\"k\",\"written\":4,\"ended\":false}\n");
+    settle();
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(a[i].frames, i == 7 ? 2 : 4);
+        assert_int_equal(a[i].is_over, i == 7);
+    }
+    step("2", "{\"key\":\"k\",\"written\":6,\"ended\":true}\n");
+    settle();
+    for (unsigned i = 0; i < 20; i++) {
+        assert_true(a[i].is_over);
+        asker_dispose(&a[i]);
+    }
+    asker_chat(&a[0], true, "m", "count t to 5", "\"user\":\"step:k\",");       /* a new gate */
+    settle();
+    assert_int_equal(a[0].frames, 0);
+    asker_dispose(&a[0]);
+    world_close();
+}
+
 static void test_step_mode_of_the_whole_mock(void **state) {
     struct mock_options o;
     struct asker a;
@@ -587,6 +616,7 @@ int main(void) {
         cmocka_unit_test(test_step_by_step),
         cmocka_unit_test(test_step_all_and_several),
         cmocka_unit_test(test_step_waits_for_its_stream),
+        cmocka_unit_test(test_streams_of_one_key),
         cmocka_unit_test(test_step_mode_of_the_whole_mock),
         cmocka_unit_test(test_wait_for_a_cancelled_stream),
         cmocka_unit_test(test_parked_requests_may_be_abandoned),

@@ -103,7 +103,7 @@ static void test_quantiles_against_exact(void **state) {
         qsort(values, N, sizeof values[0], compare);
         assert_true(h.min == values[0] && h.max == values[N - 1] && h.count == N);
         for (size_t i = 0; i < sizeof quantiles / sizeof quantiles[0]; i++) {
-            double rank = quantiles[i] * N;
+            double rank = quantiles[i] * (double)N;
             size_t k = (size_t)rank;
             if ((double)k < rank - 1e-6) k++;
             uint64_t exact = values[k > 0 ? k - 1 : 0], got = hist_quantile(&h, quantiles[i]);

@@ -155,6 +155,14 @@ static const char *const leaks[] = {
     "providers: {p: {base_url: \"${KEY}\"}}\n",
     "workers: \"${KEY}\"\n",
     "log: {level: \"${KEY}\"}\n",
+    "listen: \"${KEY}\"\n",
+    "listen: [{address: \"${KEY}\"}]\n",
+    "tls: {cert: \"${KEY}\", key: x}\n",
+    "cors: {origins: [\"http://a\", \"${KEY}\", \"http://b\"]}\n",
+    "allowed_hosts: \"${KEY}/\"\n",
+    "models: [{name: \"${KEY}[\", provider: \"${KEY}\"}]\n",
+    "models: [{name: \"${KEY}\", provider: a}, {name: \"${KEY}\", provider: a}]\n",
+    "providers: {p: {base_url: \"http://h\", forward_headers: [\"${KEY} x\"], ca_file: \"${KEY}\"}}\n",
     "providers: {p: {base_url: \"http://h\", api_key: \"${KEY} $hush\"}}\n",
     "providers: {p: {base_url: \"http://h\", apikey: sk-hush}}\n",
 };
@@ -283,6 +291,8 @@ static void test_routes(void **state) {
     assert_ptr_equal(config_route(c, SLICE("gpt-4")), &c->models[2]);
     assert_ptr_equal(config_route(c, SLICE("gpt-4o")), &c->models[0]);
     assert_ptr_equal(config_route(c, SLICE("lit*")), &c->models[3]);
+    /* a pattern's own spelling is no exact name */
+    assert_ptr_equal(config_route(c, SLICE("gpt-4*")), &c->models[0]);
     assert_null(config_route(c, SLICE("lita")));
     assert_null(config_route(c, SLICE("GPT-4")));
     assert_null(config_route(c, SLICE("")));
