@@ -29,7 +29,8 @@ static const struct flag flags[] = {
      .description = "Stop after so many. Default: by duration."},
     {.name = "duration", .letter = 'd', .type = FLAG_DURATION,
      FLAG_FIELD(struct bench_flags, o.duration_ns), .argument = "TIME",
-     .description = "Stop starting requests after this time. Default 10s without --requests."},
+     .description = "End after this time; what still runs then counts as unfinished. Default: "
+                    "10s without --requests."},
     {.name = "warmup", .type = FLAG_DURATION, FLAG_FIELD(struct bench_flags, o.warmup_ns),
      .argument = "TIME", .default_text = "0", .description = "What starts in this time is not measured."},
     {.name = "ramp", .type = FLAG_DURATION, FLAG_FIELD(struct bench_flags, o.ramp_ns),
@@ -58,8 +59,6 @@ static const struct flag flags[] = {
      FLAG_FIELD(struct bench_flags, o.insecure), .description = "Do not verify certificates."},
     {.name = "json", .type = FLAG_BOOL, FLAG_FIELD(struct bench_flags, o.json),
      .description = "The report as one JSON object."},
-    {.name = "quiet", .letter = 'q', .type = FLAG_BOOL, FLAG_FIELD(struct bench_flags, o.quiet),
-     .description = "No progress on stderr."},
     {.name = NULL},
 };
 

@@ -55,7 +55,6 @@ struct bench_options {
     /* ask the mock to count, with a tag for each request, and check every byte of the text */
     bool verify;
     bool json;                     /* the report as one JSON object, else for people */
-    bool quiet;                    /* no progress on stderr */
     const char *headers[BENCH_MAX_HEADERS];   /* "name: value" */
     unsigned n_headers;
     const char *ca_file;

@@ -155,8 +155,10 @@ static int append_frame(struct relay *r, const struct sse_frame *f, enum sse_ver
         edit = dialect_chat.strip_usage(r->decoder, f, cuts, MAX_CUTS, &n_cuts);
     bool in_place = verdict == SSE_PASS && !(f->flags & SSE_MULTILINE);
     r->tail_is_lost = edit == FRAME_DROP || (edit == FRAME_CUT && !in_place);
-    if (edit == FRAME_DROP)
+    if (edit == FRAME_DROP) {
+        http_flush_head(r->ex);          /* if this was the first frame: nothing else takes the head along */
         return 0;
+    }
     if (verdict == SSE_REPAIR)
         meter_add(&counters(r)->frames_repaired, 1);
     if (edit == FRAME_CUT)

@@ -96,7 +96,7 @@ void endpoint_models(struct worker *w, struct http_exchange *ex) {
 void endpoint_model(struct worker *w, struct http_exchange *ex) {
     struct slice id;
     const struct config_model *m = NULL;
-    if (url_decode(slice_from(ex->path, strlen("/v1/models/")), ex->arena, &id))
+    if (url_decode(slice_from(ex->path, strlen("/v1/models/")), ex->arena, &id) && id.len)
         m = config_route(w->gateway->config, id);
     else
         id = SLICE("");

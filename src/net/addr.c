@@ -163,7 +163,7 @@ void addr_set_port(struct addr *a, uint16_t port) {
 }
 
 bool addr_same_host(const struct addr *a, const struct addr *b) {
-    uint32_t v4_a, v4_b;
+    uint32_t v4_a = 0, v4_b = 0;
     bool is_v4_a = addr_v4(a, &v4_a), is_v4_b = addr_v4(b, &v4_b);
     if (is_v4_a || is_v4_b) return is_v4_a && is_v4_b && v4_a == v4_b;
     if (a->u.sa.sa_family != b->u.sa.sa_family) return false;

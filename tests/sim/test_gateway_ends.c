@@ -354,6 +354,21 @@ static void a_whole_answer_to_a_stream_beats_while_it_comes(void **state) {
     stop(&o);
 }
 
+/* The head must not wait for a frame that is not dropped. */
+static void a_stream_that_begins_with_usage_begins(void **state) {
+    (void)state;
+    struct one o;
+    start(&o, NULL, "timeouts: {heartbeat: 15s}", (struct rig_script){SLICE(STREAM_HEAD USAGE_CHUNK), RIG_SILENCE, {0}}, STREAM_REQUEST);
+    pass_time(20 * NS_PER_S);
+    look(&o);
+    assert_int_equal(o.status, 200);
+    assert_true(slice_eq(buf_slice(&o.body), SLICE(BEAT)));
+    more(&o, CHUNK("{\"content\":\"a\"}", "\"stop\"") DONE);
+    run(&o);
+    assert_whole_body(&o, BEAT CHUNK("{\"content\":\"a\"}", "\"stop\"") DONE);
+    stop(&o);
+}
+
 /* The error's texts are used after the body was parsed. */
 static void an_error_inside_a_200_keeps_its_words(void **state) {
     (void)state;
@@ -534,6 +549,7 @@ int main(void) {
         cmocka_unit_test(a_refused_key_inside_a_stream_is_the_operators_fault),
         cmocka_unit_test(late_errors_come_as_events),
         cmocka_unit_test(a_whole_answer_to_a_stream_beats_while_it_comes),
+        cmocka_unit_test(a_stream_that_begins_with_usage_begins),
         cmocka_unit_test(an_error_inside_a_200_keeps_its_words),
         cmocka_unit_test(an_error_too_large_to_say_is_still_an_error),
         cmocka_unit_test(advice_is_given_once),

@@ -69,6 +69,7 @@ static void endpoints_answer(void **state) {
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         expect(&rows[i], TOP);
+    expect(&(struct row){"GET /v1/models/ HTTP/1.1\r\n" HOST, 404, NULL, "model_not_found"}, "  - {name: \"*\", targets: [{provider: up}]}\n");
 }
 
 static void what_is_wrong_is_said(void **state) {
