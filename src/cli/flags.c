@@ -133,7 +133,11 @@ static int store(const struct flag *f, struct slice text, void *options, struct 
     case FLAG_TEXTS: return store_text_in_list(f, text.ptr, field, e);
     case FLAG_SETTING:
     case FLAG_ANY_SETTING: return store_override(f, text, field, a, e);
-    case FLAG_CUSTOM: return f->parse(text, field, e);
+    case FLAG_CUSTOM: {
+        struct err why = {0};
+        int rc = f->parse(text, field, &why);
+        return rc < 0 ? err_set(e, ERR_USAGE, "--%s: %s", f->name, why.text) : rc;
+    }
     case FLAG_TEXT: break;
     }
     memcpy(field, &text.ptr, sizeof text.ptr);

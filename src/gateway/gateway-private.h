@@ -71,7 +71,6 @@ struct worker {
     unsigned n_free_relays;
     struct buf out;                      /* what the current batch of upstream bytes makes for the client */
     struct buf edit;                     /* scratch for rewritten frames */
-    bool out_busy;                       /* guards `out`: one batch at a time */
     _Atomic uint64_t slab_bytes;         /* the loop's slab as of the last request's end: for /metrics */
     struct timer drain_timer;
     bool draining, has_cut;

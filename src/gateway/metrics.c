@@ -19,6 +19,8 @@ static void add(struct extras *x, const char *name, uint64_t value) {
 }
 
 static void add_for(struct extras *x, const char *name, const char *provider, const char *state, uint64_t value) {
+    if (x->count == x->max)
+        return;
     add(x, name, value);
     struct meter_label *labels = x->items[x->count - 1].labels;
     labels[0] = (struct meter_label){"provider", provider};
@@ -70,7 +72,7 @@ static void add_servers(const struct gateway *g, struct extras *x) {
         const struct http_server_stats *s = http_server_stats(g->workers[i]->server);
         open += meter_get(&s->connections_open);
         accepted += meter_get(&s->accepted);
-        refused += meter_get(&s->refused);
+        refused += meter_get(&s->refused) + meter_get(&loop_stats(g->workers[i]->loop)->refused);
         bad += meter_get(&s->bad_requests);
         slab += atomic_load_explicit(&g->workers[i]->slab_bytes, memory_order_relaxed);
     }

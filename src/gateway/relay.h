@@ -60,7 +60,7 @@ struct relay {
     unsigned upstream_status;
     int64_t answer_length;               /* the upstream's Content-Length, -1: not told */
     struct timer timer;                  /* hold, then heartbeat; tail; drain */
-    int64_t ready_ns, start_ns, first_content_ns, last_content_ns, last_out_ns, done_ns;
+    int64_t ready_ns, start_ns, first_content_ns, last_content_ns, last_out_ns;
     int64_t last_in_ns;                  /* once only the end is owed: the last frames, or when the upstream was read again after a pause */
     uint64_t frames, content_frames, drained_bytes;
     struct sse_parser parser;

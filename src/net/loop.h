@@ -79,6 +79,7 @@ struct loop_stats {
     struct hist timer_late_ns;
     _Atomic uint64_t turns;
     _Atomic uint64_t recv_calls, send_calls, recv_bytes, send_bytes;
+    _Atomic uint64_t refused;   /* connections accepted and closed for want of descriptors */
 };
 const struct loop_stats *loop_stats(const struct loop *l);
 

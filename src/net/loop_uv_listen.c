@@ -74,6 +74,7 @@ static bool refuse_one(struct listener *ln) {
     if (fd >= 0) {
         close(fd);
         ln->refused++;
+        stat_add(&ln->loop->stats.refused, 1);
     }
     ln->spare_fd = spare_open();
     return fd >= 0;

@@ -421,7 +421,8 @@ def stream_of(*texts, usage=None, done=True, **more):
     body += b"".join(frame({"content": text}, **null) for text in texts)
     body += frame({}, "stop", **null)
     if usage:
-        body += b"data: " + json.dumps({**base, "choices": [], "usage": usage}, separators=(",", ":")).encode() + b"\n\n"
+        last = {**base, "choices": [], "usage": usage}
+        body += b"data: " + json.dumps(last, separators=(",", ":")).encode() + b"\n\n"
     return body + (b"data: [DONE]\n\n" if done else b"")
 
 

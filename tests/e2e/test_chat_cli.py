@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """`penstock chat`: prints an answer as it comes, and ends with a code that tells."""
 import json
+import os
+import pty
 import re
+import signal
 import subprocess
 
 import pytest
@@ -9,6 +12,7 @@ import pytest
 import certs
 import harness
 from harness import SECRETS, Program, numbered
+from raw import stream_of
 
 FAILED, USAGE, UNREACHABLE = 1, 2, 5
 
@@ -35,11 +39,10 @@ def test_reads_standard_input(world, stack):
 
 def test_the_text_grows(world, stack):
     """Token k is on the pipe before token k + 1 exists."""
-    body_key = "grow"
     mock = world.mock("--step")
     gateway = world.gateway_for(mock)
     program = Program(["chat", "--url", gateway.base_url, "--model", "mock-1", "count grow to 12"], world.folder)
-    words = numbered(body_key, 12).split(" ")
+    words = numbered("grow", 12).split(" ")
     for k in range(12):
         mock.step("")
         program.wait_for(rf"^{' '.join(words[:k + 1])}$")
@@ -70,7 +73,6 @@ def test_system_and_bounds(world, stack):
 
 
 def test_the_key_is_sent_and_not_printed(world, upstream):
-    from raw import stream_of
     up = upstream(lambda c: c.read_request() and c.send_stream(stream_of("hi")))
     key = SECRETS.new("chat")
     for args, env in ((["--api-key", key], {}), ([], {"OPENAI_API_KEY": key})):
@@ -122,7 +124,6 @@ def test_tls(world):
 
 
 def test_an_interrupt_ends_it(world, stack):
-    import signal
     program = Program(["chat", "--url", stack.base_url, "--model", "mock-1", "count on to 100000000"], world.folder,
                       name="chat")
     program.wait_for("onn100 ")
@@ -142,8 +143,6 @@ def test_a_reader_that_leaves(world, stack):
 
 def test_the_terminal_is_not_steered(world, stack):
     """Into a pipe the bytes go as they are; a terminal gets no control characters of the model's."""
-    import os
-    import pty
     done = chat(world, stack.gateway, "echo: a\x1b[31mb")
     assert done.stdout == "a\x1b[31mb\n"
     main, other = pty.openpty()

@@ -104,8 +104,9 @@ def test_the_load_generator_checks_every_text(world):
     mock = world.mock("--workers", "2")
     gateway = world.gateway_for(mock, log={"level": "warn"})
     for mode in ("stream", "requests"):
-        done = world.run("bench", "--url", gateway.base_url, "--model", "mock-1", "--mode", mode, "--connections", "100", "--requests", "1500",
-                         "--verify", "--max-tokens", "20", "--json", timeout=100)
+        done = world.run("bench", "--url", gateway.base_url, "--model", "mock-1", "--mode", mode,
+                         "--connections", "100", "--requests", "1500", "--verify", "--max-tokens", "20",
+                         "--json", timeout=100)
         assert done.returncode == 0, done.stdout + done.stderr
         report = json.loads(done.stdout)
         assert report["completed"] == report["verified"] == 1500 and report["failed"] == 0, report

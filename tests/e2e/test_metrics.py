@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """GET /metrics: well-formed, complete, and equal to what really went through."""
+import json
 import os
 import re
 
@@ -36,7 +37,8 @@ def test_the_format(stack):
     assert set(m.types) == set(m.helps)
     seen = set()
     for name, labels, value in m.samples:
-        base = re.sub(r"_(bucket|sum|count)$", "", name) if re.sub(r"_(bucket|sum|count)$", "", name) in m.types else name
+        base = re.sub(r"_(bucket|sum|count)$", "", name)
+        base = base if base in m.types else name
         kind = m.types[base]
         assert (name == base) == (kind != "histogram"), name
         assert kind != "counter" or name.endswith("_total"), name
@@ -181,7 +183,6 @@ def test_one_log_line_a_request(stack):
         assert response.header("x-request-id") == "log-me"
         c.chat(chat_body("forge\n{\"level\":\"error\"}", "evil\nmodel\x1b[31m")).read_all()
     stack.gateway.wait_for(r"client_error")
-    import json
     lines = [json.loads(line) for line in stack.gateway.stderr.splitlines()]
     [line] = [x for x in lines if x.get("id") == "log-me"]
     assert (line["model"], line["provider"], line["status"], line["end"]) == ("mock-1", "up", 200, "ok")

@@ -69,7 +69,8 @@ def test_no_answer_about_a_bad_request_repeats_the_key(world):
 
 def test_the_providers_key_is_not_shown_at_start(world):
     key = SECRETS.new("openai")
-    gateway = world.serve("--listen", "127.0.0.1:0", env={"OPENAI_API_KEY": key, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"})
+    env = {"OPENAI_API_KEY": key, "OPENAI_BASE_URL": "http://127.0.0.1:1/v1"}
+    gateway = world.serve("--listen", "127.0.0.1:0", env=env)
     with gateway.connect() as c:
         assert c.chat(chat_body("hi", "gpt-4o")).read_all().status == 502
     assert key not in gateway.output

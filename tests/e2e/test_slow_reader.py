@@ -70,7 +70,7 @@ def test_a_thousand_slow_readers(world):
     for i in range(3):
         normal_stream(gateway, f"again{i}")
     resident_later, kernel_later = sample(gateway, mock)
-    print(f"resident {resident / MIB:.1f} MiB, kernel {kernel / MIB:.1f} MiB (all sockets of gateway, mock and clients);"
+    print(f"resident {resident / MIB:.1f} MiB, kernel {kernel / MIB:.1f} MiB (sockets of gateway, mock and clients);"
           f" later {resident_later / MIB:.1f} and {kernel_later / MIB:.1f}")
     assert resident_later - resident < RESIDENT_SLACK, "resident memory grows under slow readers"
     assert kernel_later - kernel < KERNEL_SLACK, "kernel memory grows under slow readers"

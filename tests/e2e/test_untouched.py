@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What needs no change is not changed, byte for byte, both ways; what must be cut out is cut out exactly."""
+import gzip
 import json
 import random
 
@@ -369,8 +370,6 @@ def test_interim_answers_are_skipped(world, upstream):
 
 
 def test_gzip_that_nobody_asked_for(world, upstream):
-    import gzip
-
     def script(connection):
         request = connection.read_request()
         assert not request.has_header("accept-encoding")

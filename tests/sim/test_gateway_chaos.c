@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Chaos, seeded: clients that pipeline, dawdle, leave and talk rubbish, against an upstream that answers in every way, good and bad, while
- * the gateway may be draining or stopped. Whatever happens, a client that stays gets for each request one whole answer: what the upstream
- * said, or an error that it can see; and in the end nothing is left: no relay, no count, no memory. A failure names its seed. */
+/* Chaos, seeded: clients that pipeline, dawdle, leave and talk rubbish, against an upstream that
+ * answers in every way, good and bad, while the gateway may be draining or stopped. Whatever
+ * happens, a client that stays gets for each request one whole answer: what the upstream said, or
+ * an error that it can see; and in the end nothing is left: no relay, no count, no memory. A
+ * failure names its seed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -12,7 +14,7 @@
 #include "gateway_rig.c"
 #include "http/server-private.h"
 
-#define SEEDS 300                                     /* CHAOS_SEEDS asks for more, CHAOS_SEED for one */
+#define SEEDS          300 /* CHAOS_SEEDS asks for more, CHAOS_SEED for one */
 #define MAX_CLIENTS 8
 #define MAX_ASKS 4
 #define MAX_UPSTREAMS 256
@@ -22,15 +24,29 @@
 
 /* What the upstream does with a request. */
 enum plan {
-    PLAN_GOOD, PLAN_NO_DONE, PLAN_CUT, PLAN_ERROR_EVENT, PLAN_STATUS, PLAN_REFUSED_KEY, PLAN_PAGE, PLAN_JSON, PLAN_CLOSE, PLAN_SILENCE, PLAN_RUBBISH,
-    PLAN_HUGE, PLAN_REDIRECT, PLAN_COUNT
+    PLAN_GOOD,
+    PLAN_NO_DONE,
+    PLAN_CUT,
+    PLAN_ERROR_EVENT,
+    PLAN_STATUS,
+    PLAN_REFUSED_KEY,
+    PLAN_PAGE,
+    PLAN_JSON,
+    PLAN_CLOSE,
+    PLAN_SILENCE,
+    PLAN_RUBBISH,
+    PLAN_HUGE,
+    PLAN_REDIRECT,
+    PLAN_COUNT
 };
 
 struct ask {
     char marker[32];
     enum plan plan;
-    bool stream, wants_usage, is_rubbish, is_known;   /* is_known: `want` is what must come, unless there is an error */
-    bool may_abort;                                   /* part of an answer passes before it is whole */
+    /* is_known: `want` is what must come, unless there is an error */
+    bool stream, wants_usage, is_rubbish, is_known;
+    /* part of an answer passes before it is whole */
+    bool may_abort;
     struct buf sent, want;                            /* the upstream's body, and the client's */
     unsigned seen;                                    /* by the upstream */
 };
@@ -45,7 +61,8 @@ struct client {
     bool pipelines, dawdles, said_close;
     int64_t leaves_ns;                                /* 0: stays */
     bool has_left, with_reset;
-    struct buf half;                                  /* the rest of a request that is sent in two parts */
+    /* the rest of a request that is sent in two parts */
+    struct buf half;
 };
 
 struct upstream_conn {
@@ -60,7 +77,8 @@ struct upstream_conn {
 
 struct world {
     struct rig rig;
-    struct rig outside;                               /* the loop of everybody else: it outlives the worker's */
+    /* the loop of everybody else: it outlives the worker's */
+    struct rig outside;
     struct rng rng;
     uint64_t seed;
     struct client clients[MAX_CLIENTS];
@@ -70,19 +88,20 @@ struct world {
     unsigned n_upstreams;
     bool injects, drains, stops;
     struct timer end_timer;
-    unsigned begun;                                   /* requests that reached the application whole, or were refused by it at their head */
+    /* requests that reached the application whole, or were refused by it at their head */
+    unsigned begun;
 };
 
 static struct world *the_world;                       /* for the counting wrappers and messages */
 
-#define CHECK(condition, ...)                                                                       \
-    do {                                                                                            \
-        if (!(condition)) {                                                                         \
-            fprintf(stderr, "seed %llu: ", (unsigned long long)the_world->seed);                    \
-            fprintf(stderr, __VA_ARGS__);                                                           \
-            fprintf(stderr, "\n");                                                                  \
-            abort();                                                                                \
-        }                                                                                           \
+#define CHECK(condition, ...)                                                                      \
+    do {                                                                                           \
+        if (!(condition)) {                                                                        \
+            fprintf(stderr, "seed %llu: ", (unsigned long long)the_world->seed);                   \
+            fprintf(stderr, __VA_ARGS__);                                                          \
+            fprintf(stderr, "\n");                                                                 \
+            abort();                                                                               \
+        }                                                                                          \
     } while (0)
 
 static struct slice brief(struct slice s) {
@@ -116,7 +135,8 @@ static void put(struct buf *b, const char *text) {
 }
 
 /* One frame, to the upstream's body and, as the client must see it, to the client's. */
-static void put_frame(struct world *w, struct ask *a, const struct style *s, const char *delta, const char *finish) {
+static void put_frame(struct world *w, struct ask *a, const struct style *s, const char *delta,
+                      const char *finish) {
     bool has_id = chance(w, 10);
     const char *eol = has_id ? "\n" : s->eol;         /* rewritten */
     char json[512];
@@ -193,7 +213,8 @@ static void make_whole(struct world *w, struct ask *a) {
 
 static void make_answer(struct world *w, struct ask *a) {
     bool is_stream = a->stream && a->plan != PLAN_JSON;
-    a->is_known = a->plan == PLAN_GOOD || a->plan == PLAN_NO_DONE || a->plan == PLAN_CUT || a->plan == PLAN_ERROR_EVENT || a->plan == PLAN_HUGE;
+    a->is_known = a->plan == PLAN_GOOD || a->plan == PLAN_NO_DONE || a->plan == PLAN_CUT ||
+                  a->plan == PLAN_ERROR_EVENT || a->plan == PLAN_HUGE;
     switch (a->plan) {
     case PLAN_STATUS:
         must(buf_appendf(&a->sent, "{\"error\":{\"message\":\"no %s\",\"type\":\"requests\",\"code\":null}}", a->marker));
@@ -219,7 +240,8 @@ static void ask_init(struct world *w, struct client *c, unsigned index) {
     snprintf(a->marker, sizeof a->marker, "q%u-%u", (unsigned)(c - w->clients), index);
     a->wants_usage = a->stream && chance(w, 30);
     a->plan = chance(w, 45) ? PLAN_GOOD : (enum plan)below(w, PLAN_COUNT);
-    if (!a->stream && (a->plan == PLAN_ERROR_EVENT || a->plan == PLAN_NO_DONE || a->plan == PLAN_HUGE || a->plan == PLAN_JSON))
+    if (!a->stream && (a->plan == PLAN_ERROR_EVENT || a->plan == PLAN_NO_DONE ||
+                       a->plan == PLAN_HUGE || a->plan == PLAN_JSON))
         a->plan = PLAN_GOOD;
     buf_init(&a->sent, RIG_BUF_BYTES);
     buf_init(&a->want, RIG_BUF_BYTES);
@@ -267,12 +289,15 @@ static void on_upstream_timer(struct timer *t, void *self) {
     if (!upstream_piece(u))
         upstream_close(u, false);
     else if (u->written < u->out.len)
-        loop_timer_start(w->outside.loop, t, later(w, chance(w, 3) ? 900 * NS_PER_MS : 2 * NS_PER_MS), on_upstream_timer, u);
+        loop_timer_start(w->outside.loop, t,
+                         later(w, chance(w, 3) ? 900 * NS_PER_MS : 2 * NS_PER_MS),
+                         on_upstream_timer, u);
     else if (u->is_busy)
         upstream_over(u);
 }
 
-static void frame_body(struct world *w, struct upstream_conn *u, struct slice body, bool is_chunked) {
+static void frame_body(struct world *w, struct upstream_conn *u, struct slice body,
+                       bool is_chunked) {
     if (!is_chunked) {
         must(buf_append(&u->out, body));
         return;
@@ -320,7 +345,8 @@ static void answer_ask(struct world *w, struct upstream_conn *u, struct ask *a) 
         size_t at = head + below(w, (unsigned)(u->out.len - head));
         u->out.len = chance(w, 10) ? below(w, (unsigned)head) : at;
         u->then = chance(w, 50) ? RIG_FIN : chance(w, 50) ? RIG_RST : RIG_SILENCE;
-    } else if (framing == UNTIL_CLOSE && (a->plan == PLAN_NO_DONE || a->plan == PLAN_ERROR_EVENT) && chance(w, 30)) {
+    } else if (framing == UNTIL_CLOSE && (a->plan == PLAN_NO_DONE || a->plan == PLAN_ERROR_EVENT) &&
+               chance(w, 30)) {
         u->then = RIG_SILENCE;
     }
 }
@@ -376,7 +402,8 @@ static void on_upstream_socket(void *self, unsigned events) {
     const char *end = rest.len ? memmem(rest.ptr, rest.len, "\r\n\r\n", 4) : NULL;
     if (!end || u->fin_sent)
         return;
-    size_t head = (size_t)(end - rest.ptr) + 4, whole = head + content_length(slice_sub(rest, 0, head));
+    size_t head = (size_t)(end - rest.ptr) + 4,
+           whole = head + content_length(slice_sub(rest, 0, head));
     if (rest.len < whole)
         return;
     CHECK(!u->is_busy, "two requests at once on one connection");
@@ -412,13 +439,16 @@ static void strip_beats(struct buf *body) {
 static bool ends_in_error_event(struct slice body, size_t *out_at) {
     static const char start[] = "data: {\"error\":{";
     const char *at = NULL;
-    for (struct slice rest = body; rest.len && (rest.ptr = memmem(rest.ptr, rest.len, start, sizeof start - 1)); rest = slice_make(at + 1, (size_t)(body.ptr + body.len - at) - 1))
+    for (struct slice rest = body;
+         rest.len && (rest.ptr = memmem(rest.ptr, rest.len, start, sizeof start - 1));
+         rest = slice_make(at + 1, (size_t)(body.ptr + body.len - at) - 1))
         at = rest.ptr;
     if (!at)
         return false;
     *out_at = (size_t)(at - body.ptr);
     struct slice event = slice_from(body, *out_at);
-    bool is_terminated = event.ptr[event.len - 1] == '\n' && (event.ptr[event.len - 2] == '\n' || event.ptr[event.len - 2] == '\r');
+    bool is_terminated = event.ptr[event.len - 1] == '\n' &&
+                         (event.ptr[event.len - 2] == '\n' || event.ptr[event.len - 2] == '\r');
     char before = *out_at ? body.ptr[*out_at - 1] : '\n';
     return is_terminated && (before == '\n' || before == '\r');
 }
@@ -428,7 +458,8 @@ static bool is_finished(struct slice got, struct slice want) {
     static const char end[] = DONE "\n\n";
     if (slice_eq(got, want))
         return true;
-    if (got.len < sizeof end || memcmp(got.ptr + got.len - (sizeof end - 1), end, sizeof end - 1) != 0)
+    if (got.len < sizeof end ||
+        memcmp(got.ptr + got.len - (sizeof end - 1), end, sizeof end - 1) != 0)
         return false;
     struct slice before = slice_sub(got, 0, got.len - (sizeof end - 1));
     return slice_starts_with(want, before) && memmem(before.ptr, before.len, "\"stop\"", 6);
@@ -442,8 +473,8 @@ static void judge_stream(struct world *w, const struct ask *a, struct buf *body)
         return;
     if (a->plan == PLAN_CUT && is_finished(got, want))
         return;
-    if (a->plan == PLAN_JSON && memmem(got.ptr, got.len, a->marker, strlen(a->marker)) && got.len > 14 &&
-        memcmp(got.ptr + got.len - 14, DONE "\n\n", 14) == 0)
+    if (a->plan == PLAN_JSON && memmem(got.ptr, got.len, a->marker, strlen(a->marker)) &&
+        got.len > 14 && memcmp(got.ptr + got.len - 14, DONE "\n\n", 14) == 0)
         return;
     CHECK(ends_in_error_event(got, &at), "%s (plan %d): neither whole nor an error\n--- got\n%.*s\n--- want\n%.*s", a->marker, a->plan, SLICE_FMT(brief(got)),
           SLICE_FMT(brief(want)));
@@ -454,7 +485,8 @@ static void judge_stream(struct world *w, const struct ask *a, struct buf *body)
     CHECK(w->drains || w->stops || a->plan != PLAN_GOOD, "%s: a good stream became an error: %.*s", a->marker, SLICE_FMT(brief(slice_from(got, at))));
 }
 
-static void judge(struct world *w, const struct client *c, unsigned index, unsigned status, struct slice head, struct buf *body) {
+static void judge(struct world *w, const struct client *c, unsigned index, unsigned status,
+                  struct slice head, struct buf *body) {
     const struct ask *a = &c->asks[index];
     struct slice got = buf_slice(body);
     if (status >= 400) {
@@ -565,11 +597,16 @@ static void on_client_tick(struct timer *t, void *self) {
     }
     if (c->dawdles)
         rig_client_read(&c->link, now_ns > 8 * NS_PER_S || chance(w, 40));
-    loop_timer_start(w->outside.loop, t, later(w, now_ns > 3 * NS_PER_S ? NS_PER_S : 60 * NS_PER_MS), on_client_tick, c);
+    loop_timer_start(w->outside.loop, t,
+                     later(w, now_ns > 3 * NS_PER_S ? NS_PER_S : 60 * NS_PER_MS), on_client_tick,
+                     c);
 }
 
 static void client_start(struct world *w, struct client *c) {
-    *c = (struct client){.world = w, .pipelines = chance(w, 30), .dawdles = chance(w, 30), .with_reset = chance(w, 50)};
+    *c = (struct client){.world = w,
+                         .pipelines = chance(w, 30),
+                         .dawdles = chance(w, 30),
+                         .with_reset = chance(w, 50)};
     c->n_asks = 1 + below(w, MAX_ASKS);
     c->leaves_ns = chance(w, 30) ? later(w, 400 * NS_PER_MS) : 0;
     buf_init(&c->half, RIG_BUF_BYTES);
@@ -592,7 +629,8 @@ static bool all_over(void *self) {
 static uint64_t recorded(const struct world *w) {
     uint64_t n = 0;
     for (int end = 0; end < END_REASON_COUNT; end++)
-        n += rig_ended(&w->rig, (enum end_reason)end, false) + rig_ended(&w->rig, (enum end_reason)end, true);
+        n += rig_ended(&w->rig, (enum end_reason)end, false) +
+             rig_ended(&w->rig, (enum end_reason)end, true);
     return n;
 }
 
@@ -624,14 +662,16 @@ static void world_start(struct world *w, uint64_t seed) {
     the_world = w;
     w->seed = seed;
     rng_seed(&w->rng, seed);
-    struct sim_options o = {.seed = seed, .shuffle_events = chance(w, 70), .latency_max_ns = chance(w, 50) ? 2 * NS_PER_MS : 0,
+    struct sim_options o = {.seed = seed,
+                            .shuffle_events = chance(w, 70),
+                            .latency_max_ns = chance(w, 50) ? 2 * NS_PER_MS : 0,
                             .socket_buffer_bytes = chance(w, 40) ? 2048u << below(w, 5) : 0,
                             .max_read_bytes = chance(w, 40) ? 1 + below(w, 3000) : 0,
                             .max_write_bytes = chance(w, 40) ? 1 + below(w, 3000) : 0};
     w->injects = chance(w, 60);
     w->drains = chance(w, 15);
     w->stops = !w->drains && chance(w, 8);
-    snprintf(more, sizeof more, "metering: %s\nidle_timeout: 2s\nfirst_byte_timeout: 3s\n%s", w->injects ? "inject" : "observe",
+    snprintf(more, sizeof more, "metering: %s\nidle_timeout: 2s\nfirst_byte_timeout: 10s\n%s", w->injects ? "inject" : "observe",
              chance(w, 30) ? "on_client_gone: {drain: {bytes: 100kB, time: 2s}}\n" : "");
     snprintf(top, sizeof top, "drain_timeout: %us\nlimits: {event: 256KiB, response: 64KiB}\ntimeouts: {hold: %s, heartbeat: %s}\n", 1 + below(w, 3),
              chance(w, 50) ? "10s" : "20ms", chance(w, 50) ? "15s" : "50ms");
@@ -641,7 +681,8 @@ static void world_start(struct world *w, uint64_t seed) {
     listener_close(&w->rig.upstream);
     w->outside.loop = loop_new(&e);
     must(addr_parse(SLICE("127.0.0.1:9000"), &at, &e));
-    must(listener_open(w->outside.loop, &at, &(struct listen_options){0}, on_upstream_connection, w, &w->listener, &e));
+    must(listener_open(w->outside.loop, &at, &(struct listen_options){0}, on_upstream_connection, w,
+                       &w->listener, &e));
     w->n_clients = 1 + below(w, MAX_CLIENTS);
     for (unsigned i = 0; i < w->n_clients; i++)
         client_start(w, &w->clients[i]);
@@ -689,8 +730,11 @@ static void one_seed(uint64_t seed) {
     bool is_over_in_time = sim_run(all_over, &w, sim_now_ns() + 120 * NS_PER_S);
     for (unsigned i = 0; i < w.n_clients; i++) {
         const struct client *c = &w.clients[i];
-        CHECK(is_over_in_time || is_over(c), "client %u waits for ever: %u of %u answered, %u sent, %s (plan %d): %.*s", i, c->n_answered, c->n_asks, c->n_sent,
-              c->asks[c->n_answered].marker, c->asks[c->n_answered].plan, SLICE_FMT(brief(slice_from(buf_slice(&c->link.in), c->parsed))));
+        CHECK(is_over_in_time || is_over(c),
+              "client %u waits for ever: %u of %u answered, %u sent, %s (plan %d): %.*s", i,
+              c->n_answered, c->n_asks, c->n_sent, c->asks[c->n_answered].marker,
+              c->asks[c->n_answered].plan,
+              SLICE_FMT(brief(slice_from(buf_slice(&c->link.in), c->parsed))));
     }
     for (unsigned i = 0; i < w.n_clients; i++) {
         struct client *c = &w.clients[i];

@@ -15,7 +15,8 @@
 struct row {
     const char *request;       /* line and headers without the last empty line */
     unsigned status;
-    const char *head, *body;   /* what must be in there; NULL: nothing in particular. A body of "": none */
+    /* what must be in there; NULL: nothing in particular. A body of "": none */
+    const char *head, *body;
 };
 
 static struct slice answer_to(struct rig *r, struct rig_client *c, const char *request) {
@@ -34,11 +35,15 @@ static void expect(const struct row *row, const char *top) {
     struct slice got = answer_to(&r, &c, request);
     const char *end = got.len ? memmem(got.ptr, got.len, "\r\n\r\n", 4) : NULL;
     assert_non_null(end);
-    struct slice head = slice_sub(got, 0, (size_t)(end - got.ptr) + 2), body = slice_from(got, head.len + 2);
+    struct slice head = slice_sub(got, 0, (size_t)(end - got.ptr) + 2),
+                 body = slice_from(got, head.len + 2);
     snprintf(status, sizeof status, "HTTP/1.1 %u ", row->status);
-    bool is_right = slice_starts_with(head, slice_cstr(status)) && (!row->head || memmem(head.ptr, head.len, row->head, strlen(row->head)));
+    bool is_right = slice_starts_with(head, slice_cstr(status)) &&
+                    (!row->head || memmem(head.ptr, head.len, row->head, strlen(row->head)));
     if (row->body)
-        is_right = is_right && (*row->body ? body.len && memmem(body.ptr, body.len, row->body, strlen(row->body)) != NULL : body.len == 0);
+        is_right = is_right && (*row->body ? body.len && memmem(body.ptr, body.len, row->body,
+                                                                strlen(row->body)) != NULL
+                                           : body.len == 0);
     if (!is_right)
         fail_msg("%s\n--- got\n%.*s\n--- want %u, %s, %s", row->request, SLICE_FMT(got), row->status, row->head ? row->head : "", row->body ? row->body : "");
     assert_int_equal(slice_utf8_valid(body), body.len);

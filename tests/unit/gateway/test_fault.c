@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The table of faults has a row for each, and what it says fits together; end reasons have their documented names. */
+/* The table of faults has a row for each, and what it says fits together; end reasons have their
+ * documented names. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,12 +20,14 @@ static void every_fault_has_a_row(void **state) {
     (void)state;
     for (int id = 0; id < FAULT_COUNT; id++) {
         const struct fault *f = fault_get((enum fault_id)id);
-        if (f->status < 400 || f->status > 504 || !f->type || !is_type(f->type) || !end_reason_is_error(f->end))
+        if (f->status < 400 || f->status > 504 || !f->type || !is_type(f->type) ||
+            !end_reason_is_error(f->end))
             fail_msg("fault %d", id);
         assert_true(f->end > END_OK && f->end < END_REASON_COUNT);
         assert_int_equal(f->status >= 500, strcmp(f->type, "server_error") == 0);
         assert_int_equal(f->status < 500, f->end == END_CLIENT_ERROR);
-        assert_int_equal(f->status == 503, f->retry_after_s > 0);      /* come back later, and when */
+        /* come back later, and when */
+        assert_int_equal(f->status == 503, f->retry_after_s > 0);
         assert_false(f->retry_after_s && f->no_retry);
     }
 }
@@ -64,7 +67,8 @@ static void every_error_of_a_call_is_some_fault(void **state) {
         }
     assert_int_equal(fault_of_call(&(struct err){.kind = ERR_LIMIT}, false), FAULT_UPSTREAM_BUSY);
     assert_int_equal(fault_of_call(&(struct err){.kind = ERR_LIMIT}, true), FAULT_UPSTREAM_LIMIT);
-    assert_int_equal(fault_of_call(&(struct err){.kind = ERR_TIMEOUT}, true), FAULT_UPSTREAM_TIMEOUT);
+    assert_int_equal(fault_of_call(&(struct err){.kind = ERR_TIMEOUT}, true),
+                     FAULT_UPSTREAM_TIMEOUT);
     assert_int_equal(fault_of_call(&(struct err){.kind = ERR_CLOSED}, true), FAULT_UPSTREAM_CUT);
 }
 

@@ -51,7 +51,8 @@ static void hosts_are_addresses_or_known_names(void **state) {
         {"[::1", false},
         {"[::1%25lo]:8080", false},
         {"[::1%lo]:8080", false},
-        {"[gateway.example]", true},     /* not a host that the parser lets in: only a name in odd clothes */
+        /* not a host that the parser lets in: only a name in odd clothes */
+        {"[gateway.example]", true},
         {"[evil.example]", false},
         {"unix", false},                 /* the listener's scheme is no name */
         {":8080", false},
@@ -90,7 +91,8 @@ static void origins_are_listed_or_our_own(void **state) {
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct slice origin = slice_cstr(rows[i].origin), host = slice_cstr(rows[i].host);
-        if (origin_is_listed(&named, origin) != rows[i].is_listed || origin_is_same(origin, host) != rows[i].is_same)
+        if (origin_is_listed(&named, origin) != rows[i].is_listed ||
+            origin_is_same(origin, host) != rows[i].is_same)
             fail_msg("origin '%s' on host '%s'", rows[i].origin, rows[i].host);
         assert_true(origin_is_listed(&open_cors, origin));
     }

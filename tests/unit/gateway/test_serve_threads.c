@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Real threads, real sockets: three workers, an upstream, client threads that stream, ask and leave, and somebody who reads /metrics all the
- * while; then the drain. Its answers are checked, but it is there for the thread sanitizer (-Db_sanitize=thread). */
+/* Real threads, real sockets: three workers, an upstream, client threads that stream, ask and
+ * leave, and somebody who reads /metrics all the while; then the drain. Its answers are checked,
+ * but it is there for the thread sanitizer (-Db_sanitize=thread). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -118,13 +119,21 @@ static void upstream_start(struct upstream_app *app) {
     struct err e;
     struct addr at;
     struct http_limits limits;
-    struct http_app functions = {upstream_nothing, upstream_request, upstream_nothing, upstream_over, upstream_over, NULL, app};
+    struct http_app functions = {upstream_nothing,
+                                 upstream_request,
+                                 upstream_nothing,
+                                 upstream_over,
+                                 upstream_over,
+                                 NULL,
+                                 app};
     http_limits_default(&limits);
     app->loop = loop_new(&e);
     assert_non_null(app->loop);
     app->server = http_server_new(app->loop, &limits, &functions);
     assert_int_equal(addr_parse(SLICE("127.0.0.1:0"), &at, &e), 0);
-    assert_int_equal(listener_open(app->loop, &at, &(struct listen_options){0}, upstream_accept, app, &app->listener, &e), 0);
+    assert_int_equal(listener_open(app->loop, &at, &(struct listen_options){0}, upstream_accept,
+                                   app, &app->listener, &e),
+                     0);
 }
 
 static void upstream_stop(struct upstream_app *app) {
@@ -384,7 +393,8 @@ static int dial_until_it_listens(const struct addr *to) {
     return fd;
 }
 
-/* The stream is on another worker than the first, which hears the signals and has nothing else to do. */
+/* The stream is on another worker than the first, which hears the signals and has nothing else to
+ * do. */
 static void a_second_signal_ends_all_at_once(void **state) {
     (void)state;
     static struct upstream_app up;
@@ -400,7 +410,8 @@ static void a_second_signal_ends_all_at_once(void **state) {
     pthread_create(&up.thread, NULL, run_loop, up.loop);
     p.config = make_config(&up, path);
     pthread_create(&p.thread, NULL, serve, &p);
-    int idle[] = {dial_until_it_listens(&to), dial_until_it_listens(&to)}, fd = dial_until_it_listens(&to);
+    int idle[] = {dial_until_it_listens(&to), dial_until_it_listens(&to)},
+        fd = dial_until_it_listens(&to);
     assert_true(ask(fd, "hang", 1));
     assert_true(read_to(fd, "hang.1 \"}}]}\n\n\r\n", got, sizeof got));
     kill(getpid(), SIGTERM);

@@ -30,8 +30,10 @@ static void pair_start(struct pair *p) {
     listener_close(&p->rig.upstream);
     p->outside = (struct rig){.loop = loop_new(&e)};
     must(addr_parse(SLICE("127.0.0.1:9000"), &at, &e));
-    must(listener_open(p->outside.loop, &at, &(struct listen_options){0}, on_upstream_accept, &p->outside, &p->rig.upstream, &e));
-    p->outside.script = (struct rig_script){.answer = SLICE(STREAM_START), .then = RIG_SILENCE, .more = SLICE(STREAM_END)};
+    must(listener_open(p->outside.loop, &at, &(struct listen_options){0}, on_upstream_accept,
+                       &p->outside, &p->rig.upstream, &e));
+    p->outside.script = (struct rig_script){
+        .answer = SLICE(STREAM_START), .then = RIG_SILENCE, .more = SLICE(STREAM_END)};
 }
 
 static void pair_stop(struct pair *p) {
@@ -129,7 +131,8 @@ static void a_connection_on_its_way_is_closed(void **state) {
     assert_int_equal(atomic_load(&p.both[1]->pending), 1);
     for (unsigned i = 0; i < 3; i++)
         rig_client_dispose(&c[i]);
-    pair_stop(&p);                       /* and no descriptor is left: the simulation would say so */
+    /* and no descriptor is left: the simulation would say so */
+    pair_stop(&p);
 }
 
 int main(void) {
