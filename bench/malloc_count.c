@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* LD_PRELOAD: counts malloc, calloc and realloc calls of a whole process; SIGUSR1 writes the total to the descriptor-independent file named by
- * MALLOC_COUNT_FILE. A library that allocates is counted like our own code. */
+/* LD_PRELOAD: counts malloc, calloc and realloc calls of a whole process; SIGUSR1 writes the total
+ * to the descriptor-independent file named by MALLOC_COUNT_FILE. A library that allocates is
+ * counted like our own code. */
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>

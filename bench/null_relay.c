@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The least a relay can do: accept, connect, copy bytes both ways with epoll, recv and send. No parsing, no pooling, no framing. What is slower than
- * this is the price of being a gateway; benchmarks report the difference.
+/* The least a relay can do: accept, connect, copy bytes both ways with epoll, recv and send. No
+ * parsing, no pooling, no framing. What is slower than this is the price of being a gateway;
+ * benchmarks report the difference.
  *
  * usage: null_relay LISTEN_PORT UPSTREAM_PORT      (both on 127.0.0.1) */
 #include <arpa/inet.h>

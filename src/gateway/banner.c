@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What `penstock serve` says when it is up: where it listens, what it serves from where, how much it can carry, what to try. */
+/* What `penstock serve` says when it is up: where it listens, what it serves from where, how much
+ * it can carry, what to try. */
 #include <stdio.h>
 
 #include "gateway/gateway-private.h"
@@ -35,6 +36,10 @@ static void print_models(const struct gateway *g, const struct paint *p) {
 static void print_try(const struct gateway *g, const struct paint *p) {
     char text[ADDR_TEXT_BYTES];
     const struct gateway_listen *l = &g->listens[0];
+    if (g->config->n_models == 0) {
+        printf("  %sNo model is served: give OPENAI_API_KEY, --mock, or a penstock.yaml.%s\n\n", p->yellow, p->off);
+        return;
+    }
     const char *model = g->config->n_models ? g->config->models[0].name : "gpt-4o-mini";
     if (strpbrk(model, "*?["))
         model = g->config->is_mock_only ? "mock-1" : "gpt-4o-mini";

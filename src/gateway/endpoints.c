@@ -26,7 +26,8 @@ static const struct endpoint *endpoint_find(struct slice path) {
     for (size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++) {
         struct slice known = slice_cstr(endpoints[i].path);
         bool is_prefix = known.ptr[known.len - 1] == '/';
-        if (slice_eq(path, known) || (is_prefix && path.len > known.len && slice_starts_with(path, known)))
+        if (slice_eq(path, known) ||
+            (is_prefix && path.len > known.len && slice_starts_with(path, known)))
             return &endpoints[i];
     }
     return NULL;

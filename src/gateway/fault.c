@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every way in which a request fails, in one table: what the client sees, what is counted, whether a retry makes sense.
- * Statuses, types and codes follow OpenAI's practice (docs/serve.md, "Errors"). */
+/* Every way in which a request fails, in one table: what the client sees, what is counted, whether
+ * a retry makes sense. Statuses, types and codes follow OpenAI's practice (docs/serve.md,
+ * "Errors"). */
 #include "gateway/gateway-private.h"
 
 static const struct fault faults[FAULT_COUNT] = {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the gateway share. A `struct gateway` is the process's, read-only for workers but
- * for its atomics; a `struct worker` is one thread's; a `struct relay` is one request's (relay.h). */
+/* What the files of the gateway share. A `struct gateway` is the process's, read-only for workers
+ * but for its atomics; a `struct worker` is one thread's; a `struct relay` is one request's
+ * (relay.h). */
 #ifndef PENSTOCK_GATEWAY_PRIVATE_H
 #define PENSTOCK_GATEWAY_PRIVATE_H
 
@@ -24,10 +25,12 @@ struct upstream {
     const struct config_provider *config;
     unsigned index;                      /* in config->providers and meter->providers */
     struct url url;
-    struct slice chat_target;            /* "/v1/chat/completions": the base URL's path with the endpoint */
+    /* "/v1/chat/completions": the base URL's path with the endpoint */
+    struct slice chat_target;
     struct slice authorization;          /* "Bearer …", a secret; empty when there is none */
     struct tls_context *tls;             /* NULL: plain */
-    bool is_openai;                      /* an OpenAI-native host: openai-* request headers may go there */
+    /* an OpenAI-native host: openai-* request headers may go there */
+    bool is_openai;
 };
 
 struct gateway_listen {
@@ -69,9 +72,11 @@ struct worker {
     struct relay *relays;                /* those alive, for drain */
     struct relay *free_relays;
     unsigned n_free_relays;
-    struct buf out;                      /* what the current batch of upstream bytes makes for the client */
+    /* what the current batch of upstream bytes makes for the client */
+    struct buf out;
     struct buf edit;                     /* scratch for rewritten frames */
-    _Atomic uint64_t slab_bytes;         /* the loop's slab as of the last request's end: for /metrics */
+    /* the loop's slab as of the last request's end: for /metrics */
+    _Atomic uint64_t slab_bytes;
     struct timer drain_timer;
     bool draining, has_cut;
     _Atomic bool is_over;                /* its loop ends, or has */
@@ -93,7 +98,8 @@ struct worker {
 struct worker *worker_new(struct gateway *g, unsigned index, struct loop *l);
 /* Opens this worker's listeners. The first worker's decides the port when 0 was asked for. */
 int worker_listen(struct worker *w, struct err *e) MUST_CHECK;
-/* From any thread: stop accepting, let requests finish until the drain timeout, then end them and stop the loop. */
+/* From any thread: stop accepting, let requests finish until the drain timeout, then end them and
+ * stop the loop. */
 void worker_drain(struct worker *w);
 /* From any thread: end everything now and stop the loop. */
 void worker_stop(struct worker *w);
@@ -115,10 +121,25 @@ struct fault {
     unsigned retry_after_s;              /* 0: not sent */
 };
 enum fault_id {
-    FAULT_BAD_JSON, FAULT_BAD_REQUEST, FAULT_MODEL_NOT_FOUND, FAULT_UNKNOWN_URL, FAULT_METHOD,
-    FAULT_CONTENT_TYPE, FAULT_FORBIDDEN_HOST, FAULT_FORBIDDEN_ORIGIN, FAULT_DRAINING, FAULT_OVERLOAD,
-    FAULT_UPSTREAM_CONNECT, FAULT_UPSTREAM_TIMEOUT, FAULT_UPSTREAM_CUT, FAULT_UPSTREAM_PROTOCOL,
-    FAULT_UPSTREAM_LIMIT, FAULT_UPSTREAM_AUTH, FAULT_UPSTREAM_BUSY, FAULT_INTERNAL, FAULT_COUNT
+    FAULT_BAD_JSON,
+    FAULT_BAD_REQUEST,
+    FAULT_MODEL_NOT_FOUND,
+    FAULT_UNKNOWN_URL,
+    FAULT_METHOD,
+    FAULT_CONTENT_TYPE,
+    FAULT_FORBIDDEN_HOST,
+    FAULT_FORBIDDEN_ORIGIN,
+    FAULT_DRAINING,
+    FAULT_OVERLOAD,
+    FAULT_UPSTREAM_CONNECT,
+    FAULT_UPSTREAM_TIMEOUT,
+    FAULT_UPSTREAM_CUT,
+    FAULT_UPSTREAM_PROTOCOL,
+    FAULT_UPSTREAM_LIMIT,
+    FAULT_UPSTREAM_AUTH,
+    FAULT_UPSTREAM_BUSY,
+    FAULT_INTERNAL,
+    FAULT_COUNT
 };
 const struct fault *fault_get(enum fault_id id);
 /* Which fault an upstream call's error is. */
@@ -136,8 +157,10 @@ int fault_event(enum fault_id id, const char *message, struct buf *out) MUST_CHE
 
 /* Refuses what a web page could send on a user's behalf. True: refused, and answered. */
 bool guard_refuses(struct worker *w, struct http_exchange *ex);
-/* Headers that a listed origin gets on every answer; returns how many were put into out (at most 3). */
-unsigned guard_cors_headers(const struct worker *w, const struct http_exchange *ex, struct http_header *out);
+/* Headers that a listed origin gets on every answer; returns how many were put into out (at most
+ * 3). */
+unsigned guard_cors_headers(const struct worker *w, const struct http_exchange *ex,
+                            struct http_header *out);
 /* The answer to OPTIONS. */
 void guard_preflight(struct worker *w, struct http_exchange *ex, const char *allow);
 

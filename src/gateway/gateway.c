@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The process's part of the gateway: what is derived from the configuration once, before any worker runs. */
+/* The process's part of the gateway: what is derived from the configuration once, before any worker
+ * runs. */
 #include <stdio.h>
 
 #include "gateway/gateway-private.h"
 
 static bool is_openai_host(struct slice host) {
     struct slice suffix = SLICE(".openai.com");
-    return host.len > suffix.len && slice_eq_nocase(slice_from(host, host.len - suffix.len), suffix);
+    return host.len > suffix.len &&
+           slice_eq_nocase(slice_from(host, host.len - suffix.len), suffix);
 }
 
 static int upstream_init(struct gateway *g, unsigned i, const char *mock_base_url, struct err *e) {
@@ -37,13 +39,15 @@ static int listen_init(struct gateway *g, unsigned i, struct err *e) {
     l->config = &g->config->listen[i];
     int rc = addr_parse(slice_cstr(l->config->address), &l->addr, e);
     if (rc == 0 && l->config->tls_cert) {
-        struct tls_server_options o = {.cert_file = l->config->tls_cert, .key_file = l->config->tls_key};
+        struct tls_server_options o = {.cert_file = l->config->tls_cert,
+                                       .key_file = l->config->tls_key};
         rc = tls_context_server(&o, &l->tls, e);
     }
     return rc;
 }
 
-int gateway_new(const struct config *c, const char *mock_base_url, struct gateway **out, struct err *e) {
+int gateway_new(const struct config *c, const char *mock_base_url, struct gateway **out,
+                struct err *e) {
     struct gateway *g = mem_zalloc(sizeof *g);
     int rc = 0;
     g->config = c;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Without client credentials anybody who can reach the port may spend the operator's key, a web page in the user's browser included. So a
- * browser's ways in are shut: a foreign Host (DNS rebinding), a foreign Origin (cross-site requests), and content types that need no preflight. */
+/* Without client credentials anybody who can reach the port may spend the operator's key, a web
+ * page in the user's browser included. So a browser's ways in are shut: a foreign Host (DNS
+ * rebinding), a foreign Origin (cross-site requests), and content types that need no preflight. */
 #include <arpa/inet.h>
 #include <stdio.h>
 
@@ -95,7 +96,8 @@ bool guard_refuses(struct worker *w, struct http_exchange *ex) {
     return false;
 }
 
-unsigned guard_cors_headers(const struct worker *w, const struct http_exchange *ex, struct http_header *out) {
+unsigned guard_cors_headers(const struct worker *w, const struct http_exchange *ex,
+                            struct http_header *out) {
     struct slice origin = http_headers_get(&ex->headers, SLICE("origin"));
     if (!origin.ptr || !origin_is_listed(w->gateway->config, origin))
         return 0;
@@ -106,12 +108,13 @@ unsigned guard_cors_headers(const struct worker *w, const struct http_exchange *
     return 3;
 }
 
-/* A wildcard does not cover authorization, and the browser builds of the official SDKs send all of these. */
-#define CORS_ALLOW_HEADERS                                                                                       \
-    "authorization, content-type, api-key, x-api-key, openai-organization, openai-project, openai-beta, "        \
-    "x-request-id, x-client-request-id, idempotency-key, traceparent, x-stainless-lang, "                        \
-    "x-stainless-package-version, x-stainless-os, x-stainless-arch, x-stainless-runtime, "                       \
-    "x-stainless-runtime-version, x-stainless-retry-count, x-stainless-timeout, x-stainless-read-timeout, "      \
+/* A wildcard does not cover authorization, and the browser builds of the official SDKs send all of
+ * these. */
+#define CORS_ALLOW_HEADERS \
+    "authorization, content-type, api-key, x-api-key, openai-organization, openai-project, openai-beta, " \
+    "x-request-id, x-client-request-id, idempotency-key, traceparent, x-stainless-lang, " \
+    "x-stainless-package-version, x-stainless-os, x-stainless-arch, x-stainless-runtime, " \
+    "x-stainless-runtime-version, x-stainless-retry-count, x-stainless-timeout, x-stainless-read-timeout, " \
     "x-stainless-helper-method, x-stainless-async, x-stainless-raw-response"
 
 void guard_preflight(struct worker *w, struct http_exchange *ex, const char *allow) {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Response headers: what every answer carries, what is passed on from the upstream, and what never is. */
+/* Response headers: what every answer carries, what is passed on from the upstream, and what never
+ * is. */
 #include <stdio.h>
 
 #include "gateway/relay.h"
@@ -18,7 +19,8 @@ void out_headers_set(struct out_headers *h, struct slice name, struct slice valu
     out_headers_add(h, name, value);
 }
 
-/* Names and prefixes of upstream headers that clients use: limits, retry advice, provider's diagnostics. */
+/* Names and prefixes of upstream headers that clients use: limits, retry advice, provider's
+ * diagnostics. */
 static const struct slice passed_exact[] = {
     {"retry-after", 11},      {"retry-after-ms", 14},  {"x-should-retry", 14},
     {"openai-version", 14},   {"openai-model", 12},    {"openai-processing-ms", 20},
@@ -37,7 +39,8 @@ static bool is_passed(struct slice name) {
     return false;
 }
 
-/* The answer's head dies with on_head: what will be needed at commit goes to the exchange's arena. */
+/* The answer's head dies with on_head: what will be needed at commit goes to the exchange's arena.
+ * */
 void relay_keep_headers(struct relay *r, const struct http_headers *from) {
     struct arena *a = r->ex->arena;
     struct out_headers *kept = arena_alloc(a, sizeof *kept);
@@ -61,7 +64,8 @@ void relay_answer_headers(struct relay *r, struct out_headers *h) {
         out_headers_add(h, SLICE("x-penstock-mock"), SLICE("1"));
     if (r->upstream_headers)
         for (unsigned i = 0; i < r->upstream_headers->count; i++)
-            out_headers_add(h, r->upstream_headers->items[i].name, r->upstream_headers->items[i].value);
+            out_headers_add(h, r->upstream_headers->items[i].name,
+                            r->upstream_headers->items[i].value);
     if (r->ex && h->count <= MAX_OUT_HEADERS - 3)
         h->count += guard_cors_headers(r->worker, r->ex, h->items + h->count);
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /metrics: the sum over all workers of their meters, and what pools, servers and loops count themselves. */
+/* GET /metrics: the sum over all workers of their meters, and what pools, servers and loops count
+ * themselves. */
 #include <dirent.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -18,7 +19,8 @@ static void add(struct extras *x, const char *name, uint64_t value) {
         x->items[x->count++] = (struct meter_extra){.name = name, .value = value};
 }
 
-static void add_for(struct extras *x, const char *name, const char *provider, const char *state, uint64_t value) {
+static void add_for(struct extras *x, const char *name, const char *provider, const char *state,
+                    uint64_t value) {
     if (x->count == x->max)
         return;
     add(x, name, value);
@@ -30,7 +32,16 @@ static void add_for(struct extras *x, const char *name, const char *provider, co
 
 /* ---- pools ---- */
 
-enum { POOL_IDLE, POOL_ACTIVE, POOL_CONNECTS, POOL_CONNECT_FAILS, POOL_REUSES, POOL_STALE, POOL_CANCELS, POOL_FACTS };
+enum {
+    POOL_IDLE,
+    POOL_ACTIVE,
+    POOL_CONNECTS,
+    POOL_CONNECT_FAILS,
+    POOL_REUSES,
+    POOL_STALE,
+    POOL_CANCELS,
+    POOL_FACTS
+};
 
 static void sum_pools(const struct gateway *g, unsigned provider, uint64_t out[POOL_FACTS]) {
     memset(out, 0, POOL_FACTS * sizeof *out);
@@ -132,7 +143,8 @@ static void add_process(const struct gateway *g, struct extras *x) {
     x->items[x->count - 1].labels[0] = (struct meter_label){"version", PENSTOCK_VERSION};
 }
 
-static int expose(const struct gateway *g, struct http_exchange *ex, struct extras *x, struct buf *out) {
+static int expose(const struct gateway *g, struct http_exchange *ex, struct extras *x,
+                  struct buf *out) {
     const struct meter **meters = arena_alloc(ex->arena, g->n_workers * sizeof *meters);
     const char **names = arena_alloc(ex->arena, (g->config->n_providers + 1) * sizeof *names);
     struct hist *hists = arena_alloc(ex->arena, 2 * sizeof *hists);

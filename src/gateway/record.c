@@ -43,7 +43,8 @@ void relay_record(struct relay *r) {
     r->recorded = true;
     struct worker *w = r->worker;
     enum end_reason end = r->end < 0 ? END_INTERNAL : (enum end_reason)r->end;
-    struct meter_provider *p = &w->meter->providers[r->upstream ? r->upstream->index : w->meter->n_providers];
+    struct meter_provider *p =
+        &w->meter->providers[r->upstream ? r->upstream->index : w->meter->n_providers];
     int64_t took_ns = loop_now_ns(w->loop) - r->start_ns;
     meter_add(&p->requests_by_end[end][r->stream], 1);
     hist_record(&p->duration_ns[r->stream], took_ns);

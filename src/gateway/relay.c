@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The life of one request: begin, the events of both legs, and its ends. See relay.h for the walk-through. */
+/* The life of one request: begin, the events of both legs, and its ends. See relay.h for the
+ * walk-through. */
 #include "gateway/relay.h"
 
 #include <stdio.h>
 
-/* How long the upstream may take to finish its framing after the end mark, so that its connection can be reused. */
+/* How long the upstream may take to finish its framing after the end mark, so that its connection
+ * can be reused. */
 #define TAIL_NS (1 * NS_PER_S)
 /* A worker's batch buffer is given back when one answer made it larger than this. */
 #define OUT_KEEP_BYTES ((size_t)256 << 10)
@@ -53,7 +55,8 @@ static void relay_free(struct relay *r) {
     if (r->next)
         r->next->prev = r->prev;
     meter_sub(&w->meter->requests_open, 1);
-    atomic_store_explicit(&w->slab_bytes, slab_in_use_bytes(loop_slab(w->loop)), memory_order_relaxed);
+    atomic_store_explicit(&w->slab_bytes, slab_in_use_bytes(loop_slab(w->loop)),
+                          memory_order_relaxed);
     if (r->admitted) {
         atomic_fetch_sub(&w->gateway->streams, 1);
         if (r->stream)
@@ -88,7 +91,8 @@ void relay_stop_call(struct relay *r) {
     http_call_cancel(&r->call);
 }
 
-static void respond(struct relay *r, unsigned status, struct slice body, unsigned retry_after_s, bool no_retry) {
+static void respond(struct relay *r, unsigned status, struct slice body, unsigned retry_after_s,
+                    bool no_retry) {
     struct out_headers h;
     char text[16];
     relay_answer_headers(r, &h);
@@ -105,7 +109,8 @@ static void respond(struct relay *r, unsigned status, struct slice body, unsigne
     http_respond(r->ex, &(struct http_response){status, h.items, h.count}, body);
 }
 
-static void refuse(struct relay *r, enum fault_id id, const char *code, const char *param, const char *message) {
+static void refuse(struct relay *r, enum fault_id id, const char *code, const char *param,
+                   const char *message) {
     const struct fault *f = fault_get(id);
     struct buf body;
     buf_init(&body, 8192);
@@ -129,7 +134,8 @@ void relay_fail(struct relay *r, enum fault_id id, const char *message) {
     if (r->commit == COMMIT_NONE) {
         buf_reset(&w->out);
         refuse(r, id, NULL, NULL, message);
-    } else if (!r->stream || r->in_piece || (!r->saw_error && fault_event(id, message, &w->out) < 0)) {
+    } else if (!r->stream || r->in_piece ||
+               (!r->saw_error && fault_event(id, message, &w->out) < 0)) {
         r->commit = COMMIT_ABORTED;
         buf_reset(&w->out);
         http_abort(r->ex);
@@ -166,7 +172,8 @@ void relay_flush(struct relay *r) {
         buf_reset(&w->out);
 }
 
-/* The last frames, and the last chunk, in one write. Recorded before, so that a client that has the end finds it counted. */
+/* The last frames, and the last chunk, in one write. Recorded before, so that a client that has the
+ * end finds it counted. */
 void relay_end_client(struct relay *r) {
     if (!r->ex)
         return;
@@ -199,7 +206,8 @@ void relay_complete(struct relay *r, enum end_reason end) {
 
 /* ---- the timer: what it means depends on the state ---- */
 
-/* The grace counts from when the upstream was last heard or could not be: a slow client is no silence of the upstream's. */
+/* The grace counts from when the upstream was last heard or could not be: a slow client is no
+ * silence of the upstream's. */
 static int64_t grace_end_ns(const struct relay *r, int64_t now_ns) {
     if (r->state != AT_STREAM || !relay_is_ending(r))
         return TIME_NEVER;
@@ -247,7 +255,7 @@ static void on_timer(struct timer *t, void *self) {
         r->state = AT_CANCELLED;
         relay_stop_call(r);
         break;
-    case AT_WHOLE:                       /* JSON where a stream was asked for; an error's status is not given up for a heartbeat */
+    case AT_WHOLE: /* JSON for a stream; an error keeps its status, whatever the wait */
         if (r->upstream_status < 300)
             on_timer_stream(r, loop_now_ns(r->worker->loop));
         break;
@@ -428,8 +436,11 @@ static void on_fail(void *self, const struct err *e, bool any_answer_byte) {
     release(r);
 }
 
-const struct http_call_callbacks relay_call_callbacks = {
-    .on_head = on_head, .on_body = on_body, .on_batch_end = on_batch_end, .on_end = on_end, .on_fail = on_fail};
+const struct http_call_callbacks relay_call_callbacks = {.on_head = on_head,
+                                                         .on_body = on_body,
+                                                         .on_batch_end = on_batch_end,
+                                                         .on_end = on_end,
+                                                         .on_fail = on_fail};
 
 /* ---- begin ---- */
 
@@ -438,8 +449,8 @@ static bool is_request_id(struct slice s) {
         return false;
     for (size_t i = 0; i < s.len; i++) {
         char c = s.ptr[i];
-        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-                  c == '.' || c == ':';
+        bool ok = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '-' || c == '_' || c == '.' || c == ':';
         if (!ok)
             return false;
     }
@@ -501,7 +512,8 @@ static void start(struct relay *r) {
         return;
     r->include_usage = env.include_usage;
     r->n_choices = (uint8_t)env.n;
-    r->strip_usage = r->stream && !env.include_usage && r->upstream->config->metering == METERING_INJECT;
+    r->strip_usage =
+        r->stream && !env.include_usage && r->upstream->config->metering == METERING_INJECT;
     struct err e = {0};
     if (relay_send(r, &env, t->model, &e) < 0) {
         relay_fail(r, FAULT_INTERNAL, e.text);

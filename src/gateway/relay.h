@@ -1,16 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One request on its way through the gateway: a client leg (the exchange), an upstream leg (the call), and between them the
- * stream: parser, decoder, edits, meter.
+/* One request on its way through the gateway: a client leg (the exchange), an upstream leg (the
+ * call), and between them the stream: parser, decoder, edits, meter.
  *
- * An ordinary stream: relay_begin peeks the body, routes it, splices the upstream's body and starts the call → on_head sees 200 and
- * text/event-stream → every read's bytes go through the parser; each frame is decoded for the meter and appended, untouched,
- * cut or repaired, to the worker's batch → the first event commits the status → at the end of the batch one http_write → [DONE] ends the client's
- * leg, the upstream's leg waits a moment for its last chunk so that its connection can be reused.
+ * An ordinary stream: relay_begin peeks the body, routes it, splices the upstream's body and starts
+ * the call → on_head sees 200 and text/event-stream → every read's bytes go through the parser;
+ * each frame is decoded for the meter and appended, untouched, cut or repaired, to the worker's
+ * batch → the first event commits the status → at the end of the batch one http_write → [DONE] ends
+ * the client's leg, the upstream's leg waits a moment for its last chunk so that its connection can
+ * be reused.
  *
- * A failure: the call's on_fail (or a limit, a timeout, a bad frame) is turned into a fault (fault.c). With commit NONE it is an HTTP
- * error, after it a well-formed error event and the end of the body; inside a cut-through frame the connection is aborted.
+ * A failure: the call's on_fail (or a limit, a timeout, a bad frame) is turned into a fault
+ * (fault.c). With commit NONE it is an HTTP error, after it a well-formed error event and the end
+ * of the body; inside a cut-through frame the connection is aborted.
  *
- * A relay lives until both legs are gone. Entry points hold it by `busy`; nothing frees it inside its own callbacks. */
+ * A relay lives until both legs are gone. Entry points hold it by `busy`; nothing frees it inside
+ * its own callbacks. */
 #ifndef PENSTOCK_GATEWAY_RELAY_H
 #define PENSTOCK_GATEWAY_RELAY_H
 
@@ -30,7 +34,8 @@ enum attempt_state {
 };
 enum commit { COMMIT_NONE, COMMIT_STATUS, COMMIT_CONTENT, COMMIT_END, COMMIT_ABORTED };
 
-/* How long an upstream may stay silent after the last choice's finish before the stream is ended without its end mark. */
+/* How long an upstream may stay silent after the last choice's finish before the stream is ended
+ * without its end mark. */
 #define FINISH_GRACE_NS (5 * NS_PER_S)
 
 #define REQUEST_ID_BYTES 64
@@ -53,7 +58,8 @@ struct relay {
     uint8_t commit;                      /* enum commit */
     bool stream, include_usage, strip_usage, paused, recorded, admitted;
     bool saw_end, saw_error, in_piece, has_usage;
-    bool tail_is_lost;                   /* the last frame went out in other bytes, or not: nor does the LF of its last CR LF */
+    /* the last frame went out in other bytes, or not: nor does the LF of its last CR LF */
+    bool tail_is_lost;
     uint8_t n_choices, n_finished;       /* asked for, and with their finish */
     int8_t end;                          /* enum end_reason, -1 while open */
     unsigned status;                     /* sent to the client, 0 before */
@@ -61,14 +67,18 @@ struct relay {
     int64_t answer_length;               /* the upstream's Content-Length, -1: not told */
     struct timer timer;                  /* hold, then heartbeat; tail; drain */
     int64_t ready_ns, start_ns, first_content_ns, last_content_ns, last_out_ns;
-    int64_t last_in_ns;                  /* once only the end is owed: the last frames, or when the upstream was read again after a pause */
+    /* once only the end is owed: the last frames, or when the upstream was read again after a pause
+     * */
+    int64_t last_in_ns;
     uint64_t frames, content_frames, drained_bytes;
     struct sse_parser parser;
     struct decoder *decoder;
-    struct buf held;                     /* AT_WHOLE: the body so far; AT_FIRST: comments before the first event */
+    /* AT_WHOLE: the body so far; AT_FIRST: comments before the first event */
+    struct buf held;
     struct json_place place;             /* AT_PASS without a length: a close may be a cut */
     struct usage usage;                  /* .wire is not kept */
-    struct out_headers *upstream_headers;/* kept from the answer's head until commit; in the exchange's arena */
+    struct out_headers
+        *upstream_headers; /* kept from the answer's head until commit; in the exchange's arena */
     char request_id[REQUEST_ID_BYTES];
     char model[MODEL_BYTES];             /* as the client said, cut */
 };
@@ -107,18 +117,23 @@ static inline bool relay_is_ending(const struct relay *r) {
 void relay_arm(struct relay *r, int64_t deadline_ns);
 
 /* relay_upstream.c: request out, answer's head in. */
-int relay_send(struct relay *r, const struct envelope *env, const char *upstream_model, struct err *e) MUST_CHECK;
+int relay_send(struct relay *r, const struct envelope *env, const char *upstream_model,
+               struct err *e) MUST_CHECK;
 /* relay_stream.c */
 int relay_stream_open(struct relay *r);
 void relay_stream_bytes(struct relay *r, struct slice bytes);
 void relay_stream_end(struct relay *r);               /* upstream's body ended orderly */
 void relay_commit_status(struct relay *r);            /* 200 and its headers, held comments */
-void relay_heartbeat(struct relay *r);                /* a comment to the client, unless it is busy with other bytes */
+/* a comment to the client, unless it is busy with other bytes */
+void relay_heartbeat(struct relay *r);
 /* relay_whole.c */
 void relay_whole_bytes(struct relay *r, struct slice bytes);
 void relay_whole_batch_end(struct relay *r);
 void relay_whole_end(struct relay *r);
-/* An error as the stream's first event, before anything was sent: an HTTP error. status 0: not told. */
+/* Whether an upstream's error text quotes the gateway's own credential. */
+bool relay_holds_key(const struct relay *r, struct slice text);
+/* An error as the stream's first event, before anything was sent: an HTTP error. status 0: not
+ * told. */
 void relay_first_error(struct relay *r, unsigned status, const char *message);
 /* headers.c */
 void relay_answer_headers(struct relay *r, struct out_headers *h);

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stream: upstream's bytes → frames → meter and edits → the worker's batch. Per frame: no copy but the one into the batch, no allocation. */
+/* The stream: upstream's bytes → frames → meter and edits → the worker's batch. Per frame: no copy
+ * but the one into the batch, no allocation. */
 #include <stdio.h>
 
 #include "gateway/relay.h"
 
-/* Comments that may wait for the first event; a provider that sends more keep-alives than this before its first event gets its status committed. */
+/* Comments that may wait for the first event; a provider that sends more keep-alives than this
+ * before its first event gets its status committed. */
 #define HELD_COMMENT_BYTES 4096
 #define MAX_CUTS 4
 
@@ -66,7 +68,12 @@ static int on_event(void *self, const struct event *ev) {
         facts->error_status = ev->u.error.status;
         snprintf(facts->message, sizeof facts->message, "%.*s", SLICE_FMT(slice_sub(ev->u.error.message, 0, 200)));
         break;
-    case EV_START: case EV_BLOCK_BEGIN: case EV_DELTA: case EV_SIGNATURE: case EV_LOGPROBS: case EV_ANNOTATION:
+    case EV_START:
+    case EV_BLOCK_BEGIN:
+    case EV_DELTA:
+    case EV_SIGNATURE:
+    case EV_LOGPROBS:
+    case EV_ANNOTATION:
     case EV_BLOCK_END: case EV_PING: case EV_OPAQUE: case EV_KIND_COUNT:
         break;
     }
@@ -87,7 +94,8 @@ void relay_commit_status(struct relay *r) {
     http_start(r->ex, &(struct http_response){200, h.items, h.count}, -1);
 }
 
-/* The client's not taking it at once is no reason to stop the upstream, whose deadlines would then begin anew with each heartbeat. */
+/* The client's not taking it at once is no reason to stop the upstream, whose deadlines would then
+ * begin anew with each heartbeat. */
 void relay_heartbeat(struct relay *r) {
     if (!r->ex || r->paused || r->in_piece || http_queued_bytes(r->ex))
         return;
@@ -100,7 +108,8 @@ void relay_heartbeat(struct relay *r) {
         buf_reset(&r->held);
 }
 
-/* From the first event on the request is not needed any more: a long stream should not hold its prompt. */
+/* From the first event on the request is not needed any more: a long stream should not hold its
+ * prompt. */
 static int commit_first_event(struct relay *r) {
     if (r->commit == COMMIT_NONE)
         relay_commit_status(r);
@@ -117,8 +126,10 @@ static int commit_first_event(struct relay *r) {
 
 /* ---- frames ---- */
 
-/* Deletes spans of data and writes the frame anew around it: only data's bytes are changed when the frame is otherwise fit to pass. */
-static int append_cut(struct relay *r, const struct sse_frame *f, const struct span *cuts, unsigned n, bool in_place) {
+/* Deletes spans of data and writes the frame anew around it: only data's bytes are changed when the
+ * frame is otherwise fit to pass. */
+static int append_cut(struct relay *r, const struct sse_frame *f, const struct span *cuts,
+                      unsigned n, bool in_place) {
     struct buf *out = &r->worker->out, *edit = &r->worker->edit;
     struct buf *to = in_place ? out : edit;
     size_t from = 0, base = in_place ? f->data_off : 0;
@@ -156,7 +167,8 @@ static int append_frame(struct relay *r, const struct sse_frame *f, enum sse_ver
     bool in_place = verdict == SSE_PASS && !(f->flags & SSE_MULTILINE);
     r->tail_is_lost = edit == FRAME_DROP || (edit == FRAME_CUT && !in_place);
     if (edit == FRAME_DROP) {
-        http_flush_head(r->ex);          /* if this was the first frame: nothing else takes the head along */
+        /* if this was the first frame: nothing else takes the head along */
+        http_flush_head(r->ex);
         return 0;
     }
     if (verdict == SSE_REPAIR)
@@ -237,6 +249,10 @@ static int on_event_frame(struct relay *r, const struct sse_frame *f) {
         return on_first_error(r, &facts);
     if (facts.error)
         relay_set_end(r, END_UPSTREAM_ERROR_EVENT);
+    if (facts.error && relay_holds_key(r, f->data)) {
+        relay_fail(r, FAULT_UPSTREAM_PROTOCOL, "The provider's error event quotes the gateway's own key and is withheld.");
+        return -ERR_CLOSED;
+    }
     if (r->state == AT_FIRST && commit_first_event(r) < 0)
         return -ERR_LIMIT;
     if (facts.content)
@@ -265,7 +281,8 @@ static bool looks_like_json(const struct relay *r, struct slice bytes) {
     if (r->state != AT_FIRST || r->frames || sse_parser_held_bytes(&r->parser) || r->parser.frames)
         return false;
     size_t i = 0;
-    while (i < bytes.len && (bytes.ptr[i] == ' ' || bytes.ptr[i] == '\n' || bytes.ptr[i] == '\r' || bytes.ptr[i] == '\t'))
+    while (i < bytes.len && (bytes.ptr[i] == ' ' || bytes.ptr[i] == '\n' || bytes.ptr[i] == '\r' ||
+                             bytes.ptr[i] == '\t'))
         i++;
     return i < bytes.len && bytes.ptr[i] == '{';
 }
@@ -313,7 +330,8 @@ static void end_truncated(struct relay *r) {
     relay_fail(r, FAULT_UPSTREAM_CUT, message);
 }
 
-/* The upstream's body ended orderly, or stayed silent after the last finish. Whether the answer did is the decoder's to say. */
+/* The upstream's body ended orderly, or stayed silent after the last finish. Whether the answer did
+ * is the decoder's to say. */
 void relay_stream_end(struct relay *r) {
     struct sse_sink sink = {on_frame, r};
     struct frame_facts facts = {.relay = r};
@@ -330,7 +348,8 @@ void relay_stream_end(struct relay *r) {
         relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's last event is too large.");
     } else if (r->saw_end || r->saw_error) {
         relay_complete(r, r->saw_error ? END_UPSTREAM_ERROR_EVENT : END_OK);
-    } else if (r->state == AT_FIRST || !relay_is_ending(r) || dialect_chat.decoder_finish(r->decoder, &events, &e) < 0) {
+    } else if (r->state == AT_FIRST || !relay_is_ending(r) ||
+               dialect_chat.decoder_finish(r->decoder, &events, &e) < 0) {
         end_truncated(r);
     } else if (buf_append(&r->worker->out, SLICE("data: [DONE]\n\n")) < 0) {
         relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's last event is too large.");

@@ -4,8 +4,8 @@
 #include "gateway/relay.h"
 #include "version.h"
 
-/* Client headers that go upstream by name; credentials, hop-by-hop headers and what describes the client's own
- * attempt (user-agent, x-stainless-*) never do. */
+/* Client headers that go upstream by name; credentials, hop-by-hop headers and what describes the
+ * client's own attempt (user-agent, x-stainless-*) never do. */
 static const struct slice forwarded[] = {{"x-client-request-id", 19}, {"idempotency-key", 15}, {"traceparent", 11}, {"tracestate", 10}};
 static const struct slice credentials[] = {{"authorization", 13}, {"api-key", 7}, {"x-api-key", 9}};
 
@@ -38,16 +38,19 @@ static void upstream_headers(const struct relay *r, struct out_headers *h) {
     if (r->upstream->config->auth == AUTH_KEY && r->upstream->authorization.len)
         out_headers_add(h, SLICE("authorization"), r->upstream->authorization);
     for (unsigned i = 0; i < from->count; i++)
-        if (is_forwarded(r, from->items[i].name) && !http_header_is_hop_by_hop(from, from->items[i].name))
+        if (is_forwarded(r, from->items[i].name) &&
+            !http_header_is_hop_by_hop(from, from->items[i].name))
             out_headers_add(h, from->items[i].name, from->items[i].value);
 }
 
-int relay_send(struct relay *r, const struct envelope *env, const char *upstream_model, struct err *e) {
+int relay_send(struct relay *r, const struct envelope *env, const char *upstream_model,
+               struct err *e) {
     const struct config_provider *p = r->upstream->config;
     struct slice pieces[SPLICE_PIECES];
     unsigned n_pieces;
     struct slice model = upstream_model ? slice_cstr(upstream_model) : SLICE_NULL;
-    int rc = request_splice(bytes_slice(r->ex->body), env, model, r->strip_usage, r->ex->arena, pieces, &n_pieces);
+    int rc = request_splice(bytes_slice(r->ex->body), env, model, r->strip_usage, r->ex->arena,
+                            pieces, &n_pieces);
     if (rc < 0)
         return err_set(e, ERR_LIMIT, "the request cannot be rewritten for provider '%s'", p->name);
     struct out_headers h;

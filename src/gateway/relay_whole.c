@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers that are not event streams: whole completions, error bodies, and JSON where a stream was asked for. */
+/* Answers that are not event streams: whole completions, error bodies, and JSON where a stream was
+ * asked for. */
 #include <stdio.h>
 
 #include "base/json_scan.h"
 #include "gateway/relay.h"
 
+#define WITHHELD "The provider's error text quotes the gateway's own key and is withheld."
 #define ERROR_BODY_BYTES ((size_t)256 << 10)
 
 static bool is_success(const struct relay *r) {
@@ -34,7 +36,8 @@ static void follow_pass(struct relay *r, struct slice bytes) {
         follow_json(&r->place, bytes);
 }
 
-/* Everything so far goes out in one write: the server's queue takes one call of any size, but no second behind it. */
+/* Everything so far goes out in one write: the server's queue takes one call of any size, but no
+ * second behind it. */
 static void begin_pass(struct relay *r, struct slice bytes) {
     struct slice pieces[] = {buf_slice(&r->held), buf_slice(&r->worker->out), bytes};
     struct out_headers h;
@@ -89,10 +92,24 @@ void relay_whole_batch_end(struct relay *r) {
 static bool is_canonical_error(struct slice body, const struct api_error *er) {
     struct json_member m;
     return er->raw.len && er->raw.ptr[0] == '{' && er->raw.ptr > slice_trim(body).ptr &&
-           json_find_member(er->raw, SLICE("message"), &m) && json_find_member(er->raw, SLICE("type"), &m);
+           json_find_member(er->raw, SLICE("message"), &m) && json_find_member(er->raw, SLICE("type"), &m) &&
+           json_find_member(er->raw, SLICE("code"), &m);
 }
 
-static void send_error(struct relay *r, unsigned status, const struct api_error *er, struct slice as_is) {
+/* A provider that quotes the credential it was sent would hand the operator's key to the client. */
+bool relay_holds_key(const struct relay *r, struct slice text) {
+    struct slice key = slice_cstr(r->upstream->config->api_key);
+    return key.len > 0 && text.len >= key.len && memmem(text.ptr, text.len, key.ptr, key.len);
+}
+
+static void send_error(struct relay *r, unsigned status, const struct api_error *er,
+                       struct slice as_is) {
+    static const struct api_error withheld = {.message = {WITHHELD, sizeof WITHHELD - 1}, .type = {"server_error", 12}};
+    if (relay_holds_key(r, as_is) || relay_holds_key(r, er->message) ||
+        relay_holds_key(r, er->raw)) {
+        er = &withheld;
+        as_is = SLICE_NULL;
+    }
     struct buf *edit = &r->worker->edit, *out = &r->worker->out;
     buf_reset(edit);
     buf_reset(out);
@@ -109,7 +126,8 @@ static void send_error(struct relay *r, unsigned status, const struct api_error 
         relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's error is too large to pass on.");
 }
 
-/* True: the provider does not take the gateway's own key. That is the operator's to mend, and no status for the client. */
+/* True: the provider does not take the gateway's own key. That is the operator's to mend, and no
+ * status for the client. */
 static bool key_is_refused(struct relay *r, unsigned status) {
     const struct config_provider *p = r->upstream->config;
     if ((status != 401 && status != 403) || p->auth == AUTH_PASSTHROUGH)
@@ -189,7 +207,8 @@ static void error_in_success(struct relay *r, const struct api_error *er) {
 static void finish_stream(struct relay *r, struct slice body) {
     struct whole_facts facts = {.relay = r};
     struct event_sink sink = {on_event, &facts};
-    struct encoder_options o = {.created = clock_wall_ns() / NS_PER_S, .include_usage = r->include_usage};
+    struct encoder_options o = {.created = clock_wall_ns() / NS_PER_S,
+                                .include_usage = r->include_usage};
     struct err e = {0};
     facts.encoder = dialect_chat.encoder_new(&o);
     int rc = dialect_chat.decode_response(body, &sink, &e);

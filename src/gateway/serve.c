@@ -25,7 +25,8 @@ static uint64_t raise_descriptor_limit(void) {
     return limit.rlim_cur;
 }
 
-/* Keys are in memory: no core file, no dump by a crash handler. PENSTOCK_DUMPABLE=1 allows it for debugging. */
+/* Keys are in memory: no core file, no dump by a crash handler. PENSTOCK_DUMPABLE=1 allows it for
+ * debugging. */
 static void forbid_core_dumps(void) {
     const char *allowed = getenv("PENSTOCK_DUMPABLE");
     if (allowed && *allowed == '1')
@@ -37,7 +38,8 @@ static unsigned count_workers(const struct config *c) {
     if (c->workers)
         return c->workers;
     cpu_set_t set;
-    long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : sysconf(_SC_NPROCESSORS_ONLN);
+    long n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
+                                                         : sysconf(_SC_NPROCESSORS_ONLN);
     return n < 1 ? 1 : n > 256 ? 256 : (unsigned)n;
 }
 

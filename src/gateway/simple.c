@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Endpoints that answer from what the process knows: models, health, readiness, and small errors. */
+/* Endpoints that answer from what the process knows: models, health, readiness, and small errors.
+ * */
 #include <stdio.h>
 
 #include "base/json_scan.h"
 #include "gateway/relay.h"
 
-static unsigned usual_headers(struct worker *w, struct http_exchange *ex, struct http_header *h, char id[REQUEST_ID_BYTES]) {
+static unsigned usual_headers(struct worker *w, struct http_exchange *ex, struct http_header *h,
+                              char id[REQUEST_ID_BYTES]) {
     memcpy(id, "req_", 4);
     rng_base62(loop_rng(w->loop), id + 4, 22);
     id[26] = 0;
@@ -21,7 +23,8 @@ void answer_json(struct worker *w, struct http_exchange *ex, unsigned status, st
     http_respond(ex, &(struct http_response){status, h, n}, body);
 }
 
-void answer_fault(struct worker *w, struct http_exchange *ex, enum fault_id id, const char *param, const char *message) {
+void answer_fault(struct worker *w, struct http_exchange *ex, enum fault_id id, const char *param,
+                  const char *message) {
     const struct fault *f = fault_get(id);
     struct http_header h[8];
     char request_id[REQUEST_ID_BYTES], retry_after[16];
@@ -65,7 +68,8 @@ static const char *owner_of(const struct worker *w, const struct config_model *m
     return w->gateway->config->providers[m->targets[0].provider].name;
 }
 
-/* A pattern is listed as it is written: it tells what may be asked for. The mock answers to any name, so it is listed by one that works. */
+/* A pattern is listed as it is written: it tells what may be asked for. The mock answers to any
+ * name, so it is listed by one that works. */
 static struct slice listed_name(const struct worker *w, const struct config_model *m) {
     struct slice name = slice_cstr(m->name), mock = SLICE("mock-1");
     bool is_mock = w->gateway->config->providers[m->targets[0].provider].is_mock;
@@ -82,7 +86,8 @@ void endpoint_models(struct worker *w, struct http_exchange *ex) {
         if (i)
             rc = buf_append_byte(&body, ',');
         if (rc == 0)
-            rc = append_model(&body, listed_name(w, &c->models[i]), owner_of(w, &c->models[i]), created);
+            rc = append_model(&body, listed_name(w, &c->models[i]), owner_of(w, &c->models[i]),
+                              created);
     }
     if (rc == 0)
         rc = buf_append(&body, SLICE("]}"));

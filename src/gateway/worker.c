@@ -2,7 +2,8 @@
 /* One worker: a loop's server, pools, meter and relays; connections shared out evenly; drain. */
 #include "gateway/relay.h"
 
-/* While draining: how often to look whether the last connection is gone, and how long a cut stream's last bytes may take. */
+/* While draining: how often to look whether the last connection is gone, and how long a cut
+ * stream's last bytes may take. */
 #define DRAIN_LOOK_NS (10 * NS_PER_MS)
 #define CUT_GRACE_NS (500 * NS_PER_MS)
 
@@ -24,8 +25,8 @@ static uint64_t worker_load(const struct worker *w) {
     return meter_get(&http_server_stats(w->server)->connections_open) + atomic_load(&w->pending);
 }
 
-/* SO_REUSEPORT alone leaves one of two workers idle in one of six trials with four connections. A worker keeps what it accepted unless
- * another has at least two fewer. */
+/* SO_REUSEPORT alone leaves one of two workers idle in one of six trials with four connections. A
+ * worker keeps what it accepted unless another has at least two fewer. */
 static struct worker *least_loaded(struct worker *here) {
     struct gateway *g = here->gateway;
     struct worker *best = here;
@@ -105,7 +106,8 @@ static void end_all(struct worker *w) {
     loop_stop(w->loop);
 }
 
-/* Signals come to the first worker: it stays until the others are through, or a second signal would find nobody. */
+/* Signals come to the first worker: it stays until the others are through, or a second signal would
+ * find nobody. */
 static bool may_end(const struct worker *w) {
     const struct gateway *g = w->gateway;
     for (unsigned i = 1; w->index == 0 && i < g->n_workers; i++)
@@ -233,7 +235,8 @@ int worker_listen(struct worker *w, struct err *e) {
             continue;
         struct listen_options o = {.shared = is_shared, .first = is_first};
         w->listen_tags[i] = (struct listen_tag){w, i};
-        int rc = listener_open(w->loop, &at->addr, &o, on_accept, &w->listen_tags[i], &w->listeners[i], e);
+        int rc = listener_open(w->loop, &at->addr, &o, on_accept, &w->listen_tags[i],
+                               &w->listeners[i], e);
         if (rc < 0)
             return rc;
         at->addr = *listener_addr(w->listeners[i]);

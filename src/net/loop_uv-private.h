@@ -13,7 +13,8 @@ struct loop {
     int poll_fd;             /* epoll: sockets, edge-triggered, and the next three */
     int timer_fd;            /* the wheel's next deadline */
     int wake_fd;             /* eventfd: loop_post and loop_stop knock here */
-    uv_loop_t uv;            /* listeners, names, signals; its backend's descriptor is polled by poll_fd */
+    /* listeners, names, signals; its backend's descriptor is polled by poll_fd */
+    uv_loop_t uv;
     uv_async_t anchor;       /* without an active handle libuv would always ask to be run */
     int64_t timer_armed_ns;  /* what timer_fd is set to; TIME_NEVER: nothing */
     bool timer_fired;        /* it is readable until it is set anew */

@@ -1,17 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The real loop. Sockets, timer and wake-ups are in an epoll set of our own; libuv has listeners, names and signals, and its backend's
- * descriptor is one more member of the set. One turn:
+/* The real loop. Sockets, timer and wake-ups are in an epoll set of our own; libuv has listeners,
+ * names and signals, and its backend's descriptor is one more member of the set. One turn:
  *
  *   arm       the timerfd, if the wheel's next deadline came nearer
  *   poll      epoll_wait; then the clock is read, once
- *   events    sockets (loop_uv_sock.c); libuv's, when it has any (loop_uv_listen.c, look-ups, signals)
+ *   events    sockets (loop_uv_sock.c); libuv's, when it has any (loop_uv_listen.c, look-ups,
+ *             signals)
  *   rest      due timers, posted work, turn-end work
  *
- * Why not uv_poll for sockets: it is level-triggered, so that epoll looks at each socket once more after its event, and changes of its mask cost
- * system calls. Edge-triggered and registered once for everything, a token costs epoll_wait, recv and send, and a request no epoll_ctl.
+ * Why not uv_poll for sockets: it is level-triggered, so that epoll looks at each socket once more
+ * after its event, and changes of its mask cost system calls. Edge-triggered and registered once
+ * for everything, a token costs epoll_wait, recv and send, and a request no epoll_ctl.
  *
- * The timerfd is never read: setting it anew clears it. It is set only when a deadline comes nearer or when it fired, so timers that are
- * started and stopped (one a request) cost no system call; the price is one idle wake-up per armed deadline that was stopped. */
+ * The timerfd is never read: setting it anew clears it. It is set only when a deadline comes nearer
+ * or when it fired, so timers that are started and stopped (one a request) cost no system call; the
+ * price is one idle wake-up per armed deadline that was stopped. */
 #include "net/loop_uv-private.h"
 
 #include <assert.h>

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Sockets of the real loop: each registered with epoll once, edge-triggered, for everything.
  *
- * An edge says that something changed; `ready` remembers what, until a read or a write shows that it is used up. A socket that has
- * something ready that is wanted is queued as due, and called once a turn: to its owner it is level-triggered. A short read means that nothing more is there, and saves asking once more (epoll(7)), unless the
- * other side's end has shown: then only the end itself says so. */
+ * An edge says that something changed; `ready` remembers what, until a read or a write shows that
+ * it is used up. A socket that has something ready that is wanted is queued as due, and called once
+ * a turn: to its owner it is level-triggered. A short read means that nothing more is there, and
+ * saves asking once more (epoll(7)), unless the other side's end has shown: then only the end
+ * itself says so. */
 #include "net/loop_uv-private.h"
 
 #include <assert.h>
@@ -140,8 +142,9 @@ void socks_release_closed(struct loop *l) {
     }
 }
 
-/* close(2) takes the descriptor out of epoll, and the other side knows at once. The memory stays until the turn's events are all
- * looked at, since they may name it; a socket that is queued as due is released from there. */
+/* close(2) takes the descriptor out of epoll, and the other side knows at once. The memory stays
+ * until the turn's events are all looked at, since they may name it; a socket that is queued as due
+ * is released from there. */
 void sock_close(struct sock **s) {
     if (!*s) return;
     struct sock *dying = *s;

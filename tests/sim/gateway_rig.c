@@ -137,7 +137,8 @@ static void load(struct rig *r, const char *provider_more, const char *top_more)
     buf_dispose(&report);
 }
 
-void rig_start(struct rig *r, const struct sim_options *o, const char *provider_more, const char *top_more) {
+void rig_start(struct rig *r, const struct sim_options *o, const char *provider_more,
+               const char *top_more) {
     struct err e = {0};
     memset(r, 0, sizeof *r);
     log_setup(&(struct log_options){.level = LOG_OFF, .fd = 2});
@@ -151,7 +152,8 @@ void rig_start(struct rig *r, const struct sim_options *o, const char *provider_
     must(worker_listen(r->worker, &e));
     struct addr at;
     must(addr_parse(SLICE("127.0.0.1:9000"), &at, &e));
-    must(listener_open(r->loop, &at, &(struct listen_options){0}, on_upstream_accept, r, &r->upstream, &e));
+    must(listener_open(r->loop, &at, &(struct listen_options){0}, on_upstream_accept, r,
+                       &r->upstream, &e));
 }
 
 void rig_stop(struct rig *r) {
@@ -253,7 +255,8 @@ void rig_client_dispose(struct rig_client *c) {
 struct slice rig_header(struct slice head, const char *name) {
     struct slice n = slice_cstr(name);
     for (size_t i = 0; i + n.len + 1 < head.len; i++) {
-        if (head.ptr[i] != '\n' || !slice_eq_nocase(slice_sub(head, i + 1, n.len), n) || head.ptr[i + 1 + n.len] != ':')
+        if (head.ptr[i] != '\n' || !slice_eq_nocase(slice_sub(head, i + 1, n.len), n) ||
+            head.ptr[i + 1 + n.len] != ':')
             continue;
         struct slice value = slice_from(head, i + 2 + n.len);
         ptrdiff_t end = slice_index(value, '\r');
@@ -277,7 +280,8 @@ static bool unchunk(struct slice in, struct buf *out) {
     }
 }
 
-bool rig_response(const struct rig_client *c, unsigned *out_status, struct slice *out_head, struct buf *out_body) {
+bool rig_response(const struct rig_client *c, unsigned *out_status, struct slice *out_head,
+                  struct buf *out_body) {
     struct slice in = buf_slice(&c->in);
     *out_status = 0;
     *out_head = SLICE("");

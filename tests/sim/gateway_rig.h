@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A whole gateway on the simulated network: a worker, a scripted upstream, and raw clients. Everything runs on one thread and one clock. */
+/* A whole gateway on the simulated network: a worker, a scripted upstream, and raw clients.
+ * Everything runs on one thread and one clock. */
 #ifndef PENSTOCK_TESTS_GATEWAY_RIG_H
 #define PENSTOCK_TESTS_GATEWAY_RIG_H
 
@@ -47,8 +48,10 @@ struct rig {
     unsigned n_connections;
 };
 
-/* yaml_more: further settings of the provider ("metering: observe\n", each line without indentation), or NULL; top_more: top-level YAML. */
-void rig_start(struct rig *r, const struct sim_options *o, const char *provider_more, const char *top_more);
+/* yaml_more: further settings of the provider ("metering: observe\n", each line without
+ * indentation), or NULL; top_more: top-level YAML. */
+void rig_start(struct rig *r, const struct sim_options *o, const char *provider_more,
+               const char *top_more);
 void rig_stop(struct rig *r);
 
 void rig_client_open(struct rig *r, struct rig_client *c);
@@ -63,9 +66,10 @@ void rig_upstream_send_more(struct rig *r, unsigned connection);
 /* Runs until the client has a whole response (or its connection ended). */
 bool rig_run_response(struct rig *r, struct rig_client *c);
 
-/* Splits the received bytes: status, and the body freed of its framing. False when the response is incomplete: no last chunk, too
- * few bytes. The head is in out_head. */
-bool rig_response(const struct rig_client *c, unsigned *out_status, struct slice *out_head, struct buf *out_body);
+/* Splits the received bytes: status, and the body freed of its framing. False when the response is
+ * incomplete: no last chunk, too few bytes. The head is in out_head. */
+bool rig_response(const struct rig_client *c, unsigned *out_status, struct slice *out_head,
+                  struct buf *out_body);
 /* Value of a header in a head; empty when absent. */
 struct slice rig_header(struct slice head, const char *name);
 uint64_t rig_ended(const struct rig *r, enum end_reason end, bool stream);

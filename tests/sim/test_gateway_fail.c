@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What goes wrong: cuts at every offset, silences, refusals, broken answers, limits, the drain. The client must always know. */
+/* What goes wrong: cuts at every offset, silences, refusals, broken answers, limits, the drain. The
+ * client must always know. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,8 +12,8 @@
 
 #define STREAM_REQUEST "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
 #define WHOLE_REQUEST "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
-#define CHUNK(delta, finish)                                                                                                \
-    "data: {\"id\":\"c-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":" delta  \
+#define CHUNK(delta, finish) \
+    "data: {\"id\":\"c-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":" delta \
     ",\"finish_reason\":" finish "}]}\n\n"
 #define STREAM_HEAD "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
 #define STREAM_BODY CHUNK("{\"content\":\"one\"}", "null") CHUNK("{\"content\":\" two\"}", "null") CHUNK("{}", "\"stop\"") "data: [DONE]\n\n"
@@ -48,8 +49,10 @@ static void finish(struct rig *r, struct rig_client *c, struct outcome *o) {
     rig_stop(r);
 }
 
-/* One request, one scripted answer; checks status and that the body is JSON in OpenAI's shape with this code. */
-static void expect_error(const char *more, const char *top, struct rig_script script, const char *request, unsigned status, const char *needle,
+/* One request, one scripted answer; checks status and that the body is JSON in OpenAI's shape with
+ * this code. */
+static void expect_error(const char *more, const char *top, struct rig_script script,
+                         const char *request, unsigned status, const char *needle,
                          enum end_reason end, bool stream) {
     struct rig r;
     struct rig_client c;
@@ -67,7 +70,8 @@ static void expect_error(const char *more, const char *top, struct rig_script sc
 
 /* ---- cuts ---- */
 
-/* Wherever the upstream's bytes end, the client gets the whole answer, or an HTTP error, or an error event: never a silent end. */
+/* Wherever the upstream's bytes end, the client gets the whole answer, or an HTTP error, or an
+ * error event: never a silent end. */
 static void cut_at_every_offset(void **state) {
     (void)state;
     static const char answer[] = STREAM_HEAD STREAM_BODY;
@@ -80,7 +84,8 @@ static void cut_at_every_offset(void **state) {
             struct rig_client c;
             struct outcome o;
             rig_start(&r, &(struct sim_options){.seed = at + 1}, "metering: observe\n", NULL);
-            r.script = (struct rig_script){.answer = SLICE(STREAM_HEAD STREAM_BODY), .then = RIG_SILENCE};
+            r.script =
+                (struct rig_script){.answer = SLICE(STREAM_HEAD STREAM_BODY), .then = RIG_SILENCE};
             sim_cut_after(&up, 0, true, at, how ? SIM_CUT_RST : SIM_CUT_FIN);
             run_one(&r, &c, STREAM_REQUEST, &o);
             assert_true(o.is_whole);
@@ -196,7 +201,8 @@ static void bad_requests_are_told_apart(void **state) {
         {"{\"model\":\"m\",\"messages\":[{\"content\":\"\377\"}]}", 400, "invalid_request_error"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
-        expect_error(NULL, NULL, (struct rig_script){0}, rows[i].body, rows[i].status, rows[i].needle, END_CLIENT_ERROR, false);
+        expect_error(NULL, NULL, (struct rig_script){0}, rows[i].body, rows[i].status,
+                     rows[i].needle, END_CLIENT_ERROR, false);
 }
 
 static void web_pages_are_kept_out(void **state) {
@@ -262,6 +268,26 @@ static void other_error_shapes_become_openais(void **state) {
                  STREAM_REQUEST, 422, "nah", END_UPSTREAM_STATUS, true);
 }
 
+static void an_error_that_quotes_the_key_is_withheld(void **state) {
+    (void)state;
+    expect_error(NULL, NULL,
+                 (struct rig_script){SLICE("HTTP/1.1 400 Bad\r\nContent-Type: application/json\r\nContent-Length: 61\r\n\r\n"
+                                           "{\"error\":{\"message\":\"no sk-secret\",\"type\":\"x\",\"code\":null}}  "),
+                                     RIG_KEEP, {0}},
+                 WHOLE_REQUEST, 400, "withheld", END_UPSTREAM_STATUS, false);
+    struct rig r;
+    struct rig_client c;
+    struct outcome o;
+    rig_start(&r, &(struct sim_options){.seed = 1}, NULL, NULL);
+    r.script = (struct rig_script){.answer = SLICE(STREAM_HEAD CHUNK("{\"content\":\"one\"}", "null")
+                                                   "data: {\"error\":{\"message\":\"bad sk-secret\"}}\n\n"),
+                                   .then = RIG_FIN};
+    run_one(&r, &c, STREAM_REQUEST, &o);
+    assert_true(o.is_whole && holds(&o.body, "one") && holds(&o.body, "withheld"));
+    assert_false(holds(&o.body, "sk-secret"));
+    finish(&r, &c, &o);
+}
+
 static void a_refused_gateway_key_is_the_operators_fault(void **state) {
     (void)state;
     expect_error(NULL, NULL, (struct rig_script){SLICE("HTTP/1.1 401 Unauthorized\r\nContent-Length: 2\r\n\r\n{}"), RIG_KEEP, {0}}, WHOLE_REQUEST, 502,
@@ -304,7 +330,8 @@ static void an_event_above_the_limit_is_an_error(void **state) {
 
 static bool loop_is_over(void *self) {
     struct rig *r = self;
-    return !r->worker->relays && meter_get(&http_server_stats(r->worker->server)->connections_open) == 0;
+    return !r->worker->relays &&
+           meter_get(&http_server_stats(r->worker->server)->connections_open) == 0;
 }
 
 static void drain_lets_streams_finish(void **state) {
@@ -366,6 +393,7 @@ int main(void) {
         cmocka_unit_test(web_pages_are_kept_out),
         cmocka_unit_test(an_upstream_error_keeps_status_body_and_advice),
         cmocka_unit_test(other_error_shapes_become_openais),
+        cmocka_unit_test(an_error_that_quotes_the_key_is_withheld),
         cmocka_unit_test(a_refused_gateway_key_is_the_operators_fault),
         cmocka_unit_test(an_error_event_first_is_an_http_error),
         cmocka_unit_test(an_error_inside_a_200_is_no_success),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Streams through a whole gateway: untouched bytes at every split, usage asked for and cut out, repairs, slow readers. */
+/* Streams through a whole gateway: untouched bytes at every split, usage asked for and cut out,
+ * repairs, slow readers. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -11,14 +12,15 @@
 
 #define HEAD "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nx-request-id: up-1\r\nx-ratelimit-remaining-requests: 7\r\n"
 #define STREAM_REQUEST "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
-#define USAGE_REQUEST                                                                                                       \
+#define USAGE_REQUEST \
     "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}"
 
-#define CHUNK(delta, finish, tail)                                                                                          \
-    "data: {\"id\":\"c-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":" delta  \
+#define CHUNK(delta, finish, tail) \
+    "data: {\"id\":\"c-1\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\"choices\":[{\"index\":0,\"delta\":" delta \
     ",\"finish_reason\":" finish "}]" tail "}\n\n"
 
-/* Odd on purpose: unknown fields, odd numbers, blanks, comments, CR LF, escapes, multi-byte characters. */
+/* Odd on purpose: unknown fields, odd numbers, blanks, comments, CR LF, escapes, multi-byte
+ * characters. */
 static const char odd_stream[] =
     ": OPENROUTER PROCESSING\n\n"
     "data: {\"id\":\"c-1\",\"object\":\"chat.completion.chunk\",\"created\":1.70e9,\"model\":\"m\",\"x_unknown\":[1.0,-0,1E+2],"
@@ -31,7 +33,8 @@ static const char odd_stream[] =
 
 /* ---- helpers ---- */
 
-static struct slice chunked_answer(struct arena *a, const char *head, struct slice body, size_t piece) {
+static struct slice chunked_answer(struct arena *a, const char *head, struct slice body,
+                                   size_t piece) {
     struct buf out;
     buf_init(&out, 64u << 20);
     must(buf_appendf(&out, "%sTransfer-Encoding: chunked\r\n\r\n", head));
@@ -59,7 +62,8 @@ static void assert_body(const struct rig_client *c, unsigned status, struct slic
     buf_dispose(&body);
 }
 
-static void one_stream(const struct sim_options *o, const char *more, const char *request, struct slice answer, struct slice want) {
+static void one_stream(const struct sim_options *o, const char *more, const char *request,
+                       struct slice answer, struct slice want) {
     struct rig r;
     struct rig_client c;
     rig_start(&r, o, more, NULL);
@@ -79,7 +83,8 @@ static void untouched_when_the_client_asks_for_usage(void **state) {
     (void)state;
     struct arena *a = arena_new();
     struct slice body = slice_make(odd_stream, sizeof odd_stream - 1);
-    one_stream(&(struct sim_options){.seed = 1}, NULL, USAGE_REQUEST, chunked_answer(a, HEAD, body, 100), body);
+    one_stream(&(struct sim_options){.seed = 1}, NULL, USAGE_REQUEST,
+               chunked_answer(a, HEAD, body, 100), body);
     arena_free(a);
 }
 
@@ -154,14 +159,17 @@ static void close_delimited_and_http_1_0(void **state) {
 
 /* ---- usage ---- */
 
-#define PLAIN_STREAM                                                                                                         \
-    CHUNK("{\"role\":\"assistant\",\"content\":\"\"}", "null", "") CHUNK("{\"content\":\"Hi, \\\"usage\\\":null\"}", "null", "") \
-    CHUNK("{}", "\"stop\"", "") "data: [DONE]\n\n"
-#define METERED_STREAM                                                                                                       \
-    CHUNK("{\"role\":\"assistant\",\"content\":\"\"}", "null", ",\"usage\":null")                                              \
-    CHUNK("{\"content\":\"Hi, \\\"usage\\\":null\"}", "null", ",\"usage\":null") CHUNK("{}", "\"stop\"", ",\"usage\":null")        \
-    "data: {\"id\":\"c-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}\n\n"          \
-    "data: [DONE]\n\n"
+#define PLAIN_STREAM \
+    CHUNK("{\"role\":\"assistant\",\"content\":\"\"}", "null", "") \
+    CHUNK("{\"content\":\"Hi, \\\"usage\\\":null\"}", "null", "") \
+        CHUNK("{}", "\"stop\"", "") "data: [DONE]\n\n"
+#define METERED_STREAM \
+    CHUNK("{\"role\":\"assistant\",\"content\":\"\"}", "null", ",\"usage\":null") \
+    CHUNK("{\"content\":\"Hi, \\\"usage\\\":null\"}", "null", ",\"usage\":null") \
+    CHUNK( \
+        "{}", "\"stop\"", \
+        ",\"usage\":null") "data: {\"id\":\"c-1\",\"choices\":[],\"usage\":{\"prompt_tokens\":3,\"completion_tokens\":2,\"total_tokens\":5}}\n\n" \
+                           "data: [DONE]\n\n"
 
 static void usage_is_asked_for_and_cut_out(void **state) {
     (void)state;
@@ -181,8 +189,9 @@ static void usage_is_asked_for_and_cut_out(void **state) {
     rig_client_dispose(&c);
     rig_stop(&r);
     for (unsigned seed = 1; seed < 40; seed++)
-        one_stream(&(struct sim_options){.seed = seed, .max_read_bytes = seed}, NULL, STREAM_REQUEST,
-                   chunked_answer(a, HEAD, SLICE(METERED_STREAM), 5 * seed), SLICE(PLAIN_STREAM));
+        one_stream(&(struct sim_options){.seed = seed, .max_read_bytes = seed}, NULL,
+                   STREAM_REQUEST, chunked_answer(a, HEAD, SLICE(METERED_STREAM), 5 * seed),
+                   SLICE(PLAIN_STREAM));
     arena_free(a);
 }
 
@@ -327,7 +336,8 @@ static void a_huge_frame_passes_while_it_comes(void **state) {
     memset(text, 'x', big);
     struct slice body = slice_cstr(arena_printf(a, CHUNK("{\"content\":\"%s\"}", "null", "") CHUNK("{}", "\"stop\"", "") "data: [DONE]\n\n", text));
     one_stream(&(struct sim_options){.seed = 1}, "metering: observe\n", STREAM_REQUEST, chunked_answer(a, HEAD, body, 10000), body);
-    one_stream(&(struct sim_options){.seed = 1}, NULL, STREAM_REQUEST, chunked_answer(a, HEAD, body, 10000), body);
+    one_stream(&(struct sim_options){.seed = 1}, NULL, STREAM_REQUEST,
+               chunked_answer(a, HEAD, body, 10000), body);
     arena_free(a);
 }
 
@@ -361,10 +371,13 @@ static void a_slow_reader_stops_its_upstream(void **state) {
     rig_client_read(&c, false);
     sim_run(NULL, NULL, sim_now_ns() + 5 * NS_PER_S);
     size_t left = r.connections[0].out.len;
-    assert_true(left > (7u << 20));                                  /* the upstream could not get rid of it */
-    assert_true(slab_in_use_bytes(loop_slab(r.loop)) < 256u << 10);  /* and the gateway did not take it in */
+    /* the upstream could not get rid of it */
+    assert_true(left > (7u << 20));
+    /* and the gateway did not take it in */
+    assert_true(slab_in_use_bytes(loop_slab(r.loop)) < 256u << 10);
     assert_int_equal(meter_get(&r.worker->meter->providers[0].stalls), 1);
-    rig_client_close(&c, false);                                     /* leaves without ever reading again */
+    /* leaves without ever reading again */
+    rig_client_close(&c, false);
     assert_true(sim_run(upstream_saw_end, &r, sim_now_ns() + NS_PER_S));
     assert_int_equal(rig_ended(&r, END_CLIENT_GONE, true), 1);
     rig_client_dispose(&c);
@@ -441,7 +454,8 @@ static void no_allocation_per_event(void **state) {
     uint64_t after = mem_alloc_count();
     frames = meter_get(&r.worker->meter->providers[0].frames) - frames;
     assert_true(frames > 1000);
-    assert_true(after - before < frames / 50);       /* the simulated network allocates for its deliveries; frames do not */
+    /* the simulated network allocates for its deliveries; frames do not */
+    assert_true(after - before < frames / 50);
     rig_client_dispose(&c);
     rig_stop(&r);
     arena_free(a);

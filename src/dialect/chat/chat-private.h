@@ -88,10 +88,11 @@ void chat_put_finish(struct chat_feed *x, struct chat_choice *c, struct slice wi
 /* ---- the short cut for text deltas (chat_mould.c) ---- */
 
 struct chat_mould; /* freed by mem_free */
-/* Whether `data` is the mould around another plain string; that string's token, between its quotes. */
+/* Whether `data` is the mould around another plain string; that string's token, between its quotes.
+ * */
 bool chat_mould_fits(struct chat_mould *m, struct slice data, struct span *out_string);
-/* Of a frame that meant one DELTA, of the string whose token is at `string`, and nothing else. False: none was made, and
- * what *mould holds is of another frame. */
+/* Of a frame that meant one DELTA, of the string whose token is at `string`, and nothing else.
+ * False: none was made, and what *mould holds is of another frame. */
 bool chat_mould_make(struct chat_mould **mould, struct slice data, struct span string);
 
 /* ---- errors (chat_error.c) ---- */

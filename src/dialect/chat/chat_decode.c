@@ -246,7 +246,8 @@ static bool was_one_delta(const struct chat_feed *x, const struct decoder *d) {
            has_open_text(&d->first) && ev->choice == d->first.index && ev->block == d->first.block;
 }
 
-/* Keys in front of the string keep their place, those behind it keep their distance from the end. */
+/* Keys in front of the string keep their place, those behind it keep their distance from the end.
+ * */
 static void move_usage_keys(struct decoder *d, struct span string, size_t data_len) {
     for (unsigned i = 0; i < d->n_usage_keys; i++) {
         if (d->usage_keys[i] >= string.off) {

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The short cut for the usual chunk.
  *
- * Within one stream a text delta differs from the one before it in one JSON string alone. Its mould is what stands around
- * that string, byte for byte. A frame whose bytes are the mould's around a plain, non-empty JSON string (no escape, no control character) parses to
- * the same tree with another string in that place, so it means what the frame that made the mould meant: one DELTA. No parser is needed to know that.
- * Whatever does not fit goes the long way, and may make a new mould. Streams whose frames never repeat (padding that changes) stop trying. */
+ * Within one stream a text delta differs from the one before it in one JSON string alone. Its mould
+ * is what stands around that string, byte for byte. A frame whose bytes are the mould's around a
+ * plain, non-empty JSON string (no escape, no control character) parses to the same tree with
+ * another string in that place, so it means what the frame that made the mould meant: one DELTA. No
+ * parser is needed to know that. Whatever does not fit goes the long way, and may make a new mould.
+ * Streams whose frames never repeat (padding that changes) stop trying. */
 #include "base/mem.h"
 #include "dialect/chat/chat-private.h"
 

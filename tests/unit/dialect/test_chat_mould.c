@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The short cut for text deltas must be invisible: whatever the frames, texts, spans and cuts are those of the long way. The reference here is
- * a plain JSON parse of each frame. */
+/* The short cut for text deltas must be invisible: whatever the frames, texts, spans and cuts are
+ * those of the long way. The reference here is a plain JSON parse of each frame. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -59,7 +59,8 @@ static void check_cut(const struct decoder *d, const struct sse_frame *f) {
         from = cuts[i].off + cuts[i].len;
     }
     assert_int_equal(buf_append(&cut, slice_from(f->data, from)), 0);
-    yyjson_doc *got = yyjson_read(cut.ptr, cut.len, 0), *raw = yyjson_read(f->data.ptr, f->data.len, 0);
+    yyjson_doc *got = yyjson_read(cut.ptr, cut.len, 0),
+               *raw = yyjson_read(f->data.ptr, f->data.len, 0);
     if (!got) fail_msg("not JSON after the cut: %.*s", (int)cut.len, cut.ptr);
     yyjson_mut_doc *want = yyjson_doc_mut_copy(raw, NULL), *have = yyjson_doc_mut_copy(got, NULL);
     yyjson_mut_obj_remove_key(want->root, "usage");
@@ -103,8 +104,10 @@ static void the_short_cut_is_invisible(void **state) {
         buf_init(&s.text, 1 << 16);
         for (int i = 0; i < 60; i++) {
             char data[1024];
-            const char *shape = shapes[rng_below(&rng, seed % 3 ? 3 : sizeof shapes / sizeof shapes[0])];
-            snprintf(data, sizeof data, shape, strings[rng_below(&rng, sizeof strings / sizeof strings[0])]);
+            const char *shape =
+                shapes[rng_below(&rng, seed % 3 ? 3 : sizeof shapes / sizeof shapes[0])];
+            snprintf(data, sizeof data, shape,
+                     strings[rng_below(&rng, sizeof strings / sizeof strings[0])]);
             feed_one(d, &s, data);
         }
         dialect_chat.decoder_free(d);
@@ -133,7 +136,8 @@ static void what_is_no_string_is_no_delta(void **state) {
         s.deltas = 0;
         int rc = dialect_chat.decoder_feed(d, &f, &sink, &e);
         if (i < 3) assert_true(rc < 0 && s.deltas == 0);
-        else assert_true(rc == 0 && s.text.len > 0 && s.text.ptr[s.text.len - 1] == 'b');   /* the last of two equal keys, or the first: JSON at least */
+        /* the last of two equal keys, or the first: JSON at least */
+        else assert_true(rc == 0 && s.text.len > 0 && s.text.ptr[s.text.len - 1] == 'b');
         dialect_chat.decoder_free(d);
         buf_dispose(&s.text);
     }
