@@ -250,7 +250,9 @@ static int on_event_frame(struct relay *r, const struct sse_frame *f) {
     if (facts.error)
         relay_set_end(r, END_UPSTREAM_ERROR_EVENT);
     if (facts.error && relay_holds_key(r, f->data)) {
-        relay_fail(r, FAULT_UPSTREAM_PROTOCOL, "The provider's error event quotes the gateway's own key and is withheld.");
+        r->saw_error = false;            /* ours takes its place */
+        relay_fail(r, FAULT_UPSTREAM_PROTOCOL,
+                   "The provider's error event quotes the gateway's own key and is withheld.");
         return -ERR_CLOSED;
     }
     if (r->state == AT_FIRST && commit_first_event(r) < 0)
