@@ -22,7 +22,7 @@ struct options {
 };
 
 static int parse_custom(struct slice text, void *field, struct err *e) {
-    if (!slice_eq(text, SLICE("right"))) return err_set(e, ERR_USAGE, "--custom: wrong");
+    if (!slice_eq(text, SLICE("right"))) return err_set(e, ERR_USAGE, "wrong");
     *(int *)field = 42;
     return 0;
 }
