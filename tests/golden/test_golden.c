@@ -3,7 +3,7 @@
  * position; each time the events, the bytes for a client that did not ask for usage, and the bytes
  * written from the events must be those of the file. PENSTOCK_GOLDEN_UPDATE=1 writes them anew:
  * read the difference before keeping it. */
-#include "dialect_test.h"
+#include "unit/dialect/dialect_test.h"
 
 #include <dirent.h>
 
