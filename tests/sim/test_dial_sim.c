@@ -456,11 +456,14 @@ static bool is_dialled(size_t after) {
     return is_connected;
 }
 
-/* How many bytes the client must get: it depends on OpenSSL's version and its key shares. */
+/* How many bytes the client must get: it depends on OpenSSL's version and its key shares. One
+ * handshake differs from the next too: a signature's DER form drops leading zero bytes. */
+enum { HANDSHAKE_SPREAD = 64 };
+
 static size_t handshake_bytes(void) {
     size_t bytes = 0;
     while (bytes < 65536 && !is_dialled(bytes)) bytes += 64;
-    return bytes;
+    return bytes + HANDSHAKE_SPREAD;
 }
 
 static void test_cut_handshake(void **state) {
@@ -492,8 +495,8 @@ static void check_cut_stream(size_t after, enum sim_cut how, unsigned *untouched
     for (int i = 0; i < 5 && end_write(&server, SLICE("0123456789")) == 10; i++) {}
     conn_close(&server.c);
     while (loop_turn(l, true)) {}
-    assert_memory_equal(client.got.ptr ? client.got.ptr : "", "01234567890123456789012345678901234567890123456789",
-                        client.got_bytes);
+    assert_memory_equal(client.got.ptr ? client.got.ptr : "",
+                        "01234567890123456789012345678901234567890123456789", client.got_bytes);
     if (client.eofs) {
         assert_int_equal(client.got_bytes, 50);
         ++*untouched;
