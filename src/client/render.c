@@ -99,7 +99,7 @@ static void open_block(struct render *r, const struct event *ev) {
         fresh_line(r);
         put_style(r, CYAN);
         put(r, SLICE("-> "));
-        put_answer(r, ev->u.tool.name);
+        put_answer(r, ev->u.begin.name);
         put(r, SLICE("("));
         break;
     default:

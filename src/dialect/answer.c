@@ -139,8 +139,8 @@ static int add_block(struct answer *an, const struct event *ev) {
     buf_init(&b->text, an->max_bytes);
     buf_init(&b->signature, an->max_bytes);
     buf_init(&b->audio, an->max_bytes);
-    rc = keep(an, ev->u.tool.id, &b->view.tool_id);
-    return rc ? rc : keep(an, ev->u.tool.name, &b->view.tool_name);
+    rc = keep(an, ev->u.begin.id, &b->view.tool_id);
+    return rc ? rc : keep(an, ev->u.begin.name, &b->view.tool_name);
 }
 
 static int add_opaque(struct answer *an, const struct event *ev) {

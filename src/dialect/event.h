@@ -27,7 +27,7 @@
 
 enum event_kind {
     EV_START,          /* u.start */
-    EV_BLOCK_BEGIN,    /* block, block_kind, choice; tool calls: u.tool */
+    EV_BLOCK_BEGIN,    /* block, block_kind, choice; tool calls: u.begin */
     EV_DELTA,          /* block, text: decoded bytes of this block; whole code points */
     EV_SIGNATURE,      /* block (reasoning): text = signature or encrypted content, byte-exact */
     /* choice; raw_json: array of token objects of text (block_kind BLOCK_REFUSAL: of refusal);
@@ -106,7 +106,7 @@ struct event_start {
     struct slice id, model, role;
     int64_t created;              /* Unix seconds; -1: not told */
 };
-struct event_tool {
+struct event_begin {
     struct slice id, name;
     uint32_t wire_index;          /* upstream's own index */
 };
@@ -125,7 +125,7 @@ struct event {
     struct slice raw_json;
     union {
         struct event_start start;
-        struct event_tool tool;
+        struct event_begin begin;
         struct finish finish;
         struct usage usage;
         struct api_error error;

@@ -154,9 +154,9 @@ static enum reply_step choice_open(struct reply *r, struct choice *c, struct eve
     memcpy(r->call_id, "call_", 5);
     rng_base62(&r->rng, r->call_id + 5, 16);
     out->flags |= EVF_CONTENT;
-    out->u.tool.name = plan_text(&r->plan, seg->name);
+    out->u.begin.name = plan_text(&r->plan, seg->name);
     if (seg->kind != BLOCK_FUNCTION_CALL) {       /* the legacy form has none */
-        out->u.tool.id = slice_make(r->call_id, 21);
+        out->u.begin.id = slice_make(r->call_id, 21);
     }
     count_token(r, c, seg->kind);
     return REPLY_TOKEN;

@@ -3,7 +3,7 @@
  * servers make of it.
  *
  * How chat says what the model has no field for:
- *   - AUDIO blocks: u.tool.id of BLOCK_BEGIN is the audio's id; DELTA is its transcript; OPAQUE
+ *   - AUDIO blocks: u.begin.id of BLOCK_BEGIN is the audio's id; DELTA is its transcript; OPAQUE
  * events with that block carry a JSON string (base64 data) or a JSON number (expires_at).
  *   - REDACTED blocks: one SIGNATURE event with the encrypted data.
  *   - LOGPROBS come before the DELTA of the same frame; block_kind is TEXT or REFUSAL.
@@ -14,36 +14,12 @@
 #ifndef PENSTOCK_DIALECT_CHAT_PRIVATE_H
 #define PENSTOCK_DIALECT_CHAT_PRIVATE_H
 
-#include <yyjson.h>
-
 #include "dialect/dialect.h"
+#include "dialect/json_doc.h"
+#include "dialect/json_write.h"
 
 #define CHAT_MAX_CHOICES 128
 #define CHAT_MAX_TOOLS 128
-#define CHAT_MAX_DEPTH 128
-
-/* ---- parsed JSON (chat_doc.c) ---- */
-
-/* `text` must outlive it. A small text is parsed in the thread's scratch, without malloc; a second
- * one at the same time is not. */
-struct chat_doc {
-    struct slice text;
-    yyjson_doc *doc;
-    bool on_heap;
-};
-/* 0 or -ERR_PROTOCOL. */
-int chat_doc_parse(struct chat_doc *d, struct slice text, struct err *e) MUST_CHECK;
-void chat_doc_free(struct chat_doc *d);
-/* The token of a JSON string of this document, between its quotes. */
-struct span chat_doc_string_span(const struct chat_doc *d, const yyjson_val *string);
-/* The value of an object's member as it came. `value` must be a member's value. */
-struct slice chat_doc_member_raw(const struct chat_doc *d, const yyjson_val *value);
-
-/* Decoded; NULL when v is NULL or no string. */
-static inline struct slice chat_str(const yyjson_val *v) {
-    if (!v || !unsafe_yyjson_is_str((void *)(uintptr_t)v)) return SLICE_NULL;
-    return slice_make(v->uni.str, unsafe_yyjson_get_len((void *)(uintptr_t)v));
-}
 
 /* ---- choices to events (chat_choice.c) ---- */
 
@@ -66,7 +42,7 @@ void chat_choice_dispose(struct chat_choice *c);
 /* One frame (or body) on its way to events. One event is kept back, so that the last can be marked.
  */
 struct chat_feed {
-    struct chat_doc doc;
+    struct json_doc doc;
     const struct event_sink *sink;
     uint32_t *next_block;
     struct event ev;
@@ -103,7 +79,7 @@ bool chat_is_error(yyjson_val *root);
 struct chat_error_scratch {
     char code[24];
 };
-void chat_error_read(const struct chat_doc *d, unsigned status, struct chat_error_scratch *scratch,
+void chat_error_read(const struct json_doc *d, unsigned status, struct chat_error_scratch *scratch,
                      struct api_error *out);
 
 /* ---- the vtable's functions ---- */
@@ -142,35 +118,10 @@ void chat_decode_error(unsigned status, struct slice body, struct arena *a, stru
 enum stop_reason chat_stop_reason(struct slice wire);
 /* The word for clients; "error" for STOP_ERROR. */
 struct slice chat_finish_word(const struct finish *f, bool has_function_call);
-void chat_read_usage(const struct chat_doc *d, yyjson_val *usage, struct usage *out);
+void chat_read_usage(const struct json_doc *d, yyjson_val *usage, struct usage *out);
 /* The id of a call that came without one: "call_" and what makes it unique. */
 #define CHAT_TOOL_ID_FORMAT "call_%llx_%u"
 
-/* ---- writing (chat_words.c): after the first failure nothing more is written ---- */
-
-struct chat_writer {
-    struct buf *out;
-    size_t start; /* where the frame or body began: chat_end takes a broken one back */
-    int rc;
-};
-static inline struct chat_writer chat_begin(struct buf *out) {
-    return (struct chat_writer){out, out->len, 0};
-}
-static inline int chat_end(struct chat_writer *w) {
-    if (w->rc) w->out->len = w->start;
-    return w->rc;
-}
-static inline void chat_w(struct chat_writer *w, struct slice text) {
-    if (w->rc == 0) w->rc = buf_append(w->out, text);
-}
-void chat_w_escaped(struct chat_writer *w, struct slice text); /* the body of a JSON string */
-void chat_w_string(struct chat_writer *w, struct slice text);  /* with its quotes */
-/* JSON as it came, its line breaks (which can only stand between tokens) as spaces: a frame has one
- * data line. Ill-formed bytes as '?'. */
-void chat_w_raw(struct chat_writer *w, struct slice json);
-void chat_w_int(struct chat_writer *w, int64_t n);
-void chat_w_usage(struct chat_writer *w, const struct usage *u);
-/* `,"key":"value"`, or nothing when the value is empty. */
-void chat_w_member(struct chat_writer *w, struct slice key, struct slice value);
+void chat_w_usage(struct json_writer *w, const struct usage *u);
 
 #endif

@@ -88,14 +88,14 @@ static void need_block(struct chat_feed *x, struct chat_choice *c, enum block_ki
 }
 
 static bool has_text(const yyjson_val *v) {
-    return v && chat_str(v).len > 0;
+    return v && json_doc_str(v).len > 0;
 }
 
 static void put_string(struct chat_feed *x, struct chat_choice *c, enum block_kind kind,
                        const yyjson_val *string) {
     need_block(x, c, kind);
-    put_text(x, c, kind, c->block, &c->off, chat_str(string));
-    x->ev.val = chat_doc_string_span(&x->doc, string);
+    put_text(x, c, kind, c->block, &c->off, json_doc_str(string));
+    x->ev.val = json_doc_string_span(&x->doc, string);
 }
 
 /* ---- tool calls ---- */
@@ -117,7 +117,7 @@ static void begin_tool(struct chat_feed *x, struct chat_choice *c, struct chat_t
     c->any_tool = true;
     struct event *ev = put_of_block(x, EV_BLOCK_BEGIN, c, t->kind, t->block);
     ev->flags = EVF_CONTENT;
-    ev->u.tool = (struct event_tool){id, name, t->wire_index == LEGACY_INDEX ? 0 : t->wire_index};
+    ev->u.begin = (struct event_begin){id, name, t->wire_index == LEGACY_INDEX ? 0 : t->wire_index};
 }
 
 static void free_pending(struct chat_choice *c) {
@@ -211,14 +211,14 @@ static struct chat_tool *find_tool(struct chat_feed *x, struct chat_choice *c,
 
 static void put_args(struct chat_feed *x, struct chat_choice *c, struct chat_tool *t,
                      yyjson_val *args) {
-    struct slice text = chat_str(args);
+    struct slice text = json_doc_str(args);
     bool is_string = yyjson_is_str(args);
     if (!is_string && yyjson_is_ctn(args))
-        text = chat_doc_member_raw(&x->doc, args); /* servers that forget the quotes */
+        text = json_doc_member_raw(&x->doc, args); /* servers that forget the quotes */
     if (text.len == 0) return;
     t->has_args = true;
     put_text(x, c, t->kind, t->block, &t->off, text);
-    if (is_string) x->ev.val = chat_doc_string_span(&x->doc, args);
+    if (is_string) x->ev.val = json_doc_string_span(&x->doc, args);
 }
 
 static void put_fragment(struct chat_feed *x, struct chat_choice *c, const struct fragment *g) {
@@ -241,7 +241,7 @@ static void put_fragment(struct chat_feed *x, struct chat_choice *c, const struc
 static void read_fragment(yyjson_val *call, struct fragment *g) {
     yyjson_val *index = yyjson_obj_get(call, "index");
     yyjson_val *inner = yyjson_obj_get(call, "function"), *custom = yyjson_obj_get(call, "custom");
-    *g = (struct fragment){.kind = BLOCK_TOOL_CALL, .id = chat_str(yyjson_obj_get(call, "id"))};
+    *g = (struct fragment){.kind = BLOCK_TOOL_CALL, .id = json_doc_str(yyjson_obj_get(call, "id"))};
     if (yyjson_is_uint(index) && yyjson_get_uint(index) < LEGACY_INDEX) {
         g->has_index = true;
         g->index = (uint32_t)yyjson_get_uint(index);
@@ -250,7 +250,7 @@ static void read_fragment(yyjson_val *call, struct fragment *g) {
         g->kind = BLOCK_CUSTOM_TOOL_CALL;
         inner = custom;
     }
-    g->name = chat_str(yyjson_obj_get(inner, "name"));
+    g->name = json_doc_str(yyjson_obj_get(inner, "name"));
     g->args = yyjson_obj_get(inner, g->kind == BLOCK_CUSTOM_TOOL_CALL ? "input" : "arguments");
 }
 
@@ -267,7 +267,7 @@ static void put_tool_calls(struct chat_feed *x, struct chat_choice *c, yyjson_va
 
 static void put_function_call(struct chat_feed *x, struct chat_choice *c, yyjson_val *call) {
     struct fragment g = {.has_index = true, .index = LEGACY_INDEX, .kind = BLOCK_FUNCTION_CALL};
-    g.name = chat_str(yyjson_obj_get(call, "name"));
+    g.name = json_doc_str(yyjson_obj_get(call, "name"));
     g.args = yyjson_obj_get(call, "arguments");
     put_fragment(x, c, &g);
 }
@@ -276,8 +276,8 @@ static void put_function_call(struct chat_feed *x, struct chat_choice *c, yyjson
 
 static void put_signature(struct chat_feed *x, struct chat_choice *c, const yyjson_val *string) {
     struct event *ev = put_of_block(x, EV_SIGNATURE, c, c->kind, c->block);
-    ev->text = chat_str(string);
-    ev->val = chat_doc_string_span(&x->doc, string);
+    ev->text = json_doc_str(string);
+    ev->val = json_doc_string_span(&x->doc, string);
     c->has_signature = true;
 }
 
@@ -328,7 +328,7 @@ static void put_audio_value(struct chat_feed *x, struct chat_choice *c, const yy
                             uint8_t flags) {
     struct event *ev = put_of_block(x, EV_OPAQUE, c, BLOCK_AUDIO, c->block);
     ev->flags = flags;
-    ev->raw_json = chat_doc_member_raw(&x->doc, value);
+    ev->raw_json = json_doc_member_raw(&x->doc, value);
 }
 
 static void put_audio(struct chat_feed *x, struct chat_choice *c, yyjson_val *audio) {
@@ -336,7 +336,7 @@ static void put_audio(struct chat_feed *x, struct chat_choice *c, yyjson_val *au
                *sound = yyjson_obj_get(audio, "data");
     yyjson_val *expires_at = yyjson_obj_get(audio, "expires_at");
     if (!c->is_open || c->kind != BLOCK_AUDIO) {
-        begin_block(x, c, BLOCK_AUDIO)->u.tool.id = chat_str(yyjson_obj_get(audio, "id"));
+        begin_block(x, c, BLOCK_AUDIO)->u.begin.id = json_doc_str(yyjson_obj_get(audio, "id"));
     }
     if (has_text(transcript)) put_string(x, c, BLOCK_AUDIO, transcript);
     if (has_text(sound)) put_audio_value(x, c, sound, EVF_CONTENT);
@@ -345,7 +345,7 @@ static void put_audio(struct chat_feed *x, struct chat_choice *c, yyjson_val *au
 
 static void put_annotations(struct chat_feed *x, const struct chat_choice *c,
                             yyjson_val *annotations) {
-    struct json_walk w = json_walk_begin(chat_doc_member_raw(&x->doc, annotations));
+    struct json_walk w = json_walk_begin(json_doc_member_raw(&x->doc, annotations));
     struct slice one;
     while (json_walk_element(&w, &one)) {
         if (!json_text_is(one, '{')) continue;
@@ -361,7 +361,7 @@ static void put_logprobs(struct chat_feed *x, const struct chat_choice *c, yyjso
     struct event *ev = chat_put(x, EV_LOGPROBS);
     ev->choice = c->index;
     ev->block_kind = kind;
-    ev->raw_json = chat_doc_member_raw(&x->doc, tokens);
+    ev->raw_json = json_doc_member_raw(&x->doc, tokens);
 }
 
 /* ---- a delta ---- */
@@ -407,7 +407,7 @@ void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delt
     size_t i, n;
     yyjson_val *key, *value;
     yyjson_obj_foreach(delta, i, n, key, value) {
-        yyjson_val **member = member_of(&d, chat_str(key));
+        yyjson_val **member = member_of(&d, json_doc_str(key));
         if (member) *member = value;
     }
     if (yyjson_is_obj(logprobs)) {
@@ -446,7 +446,7 @@ void chat_put_finish(struct chat_feed *x, struct chat_choice *c, struct slice wi
     ev->choice = c->index;
     ev->flags = flags;
     ev->u.finish = (struct finish){
-        .reason = chat_stop_reason(wire), .wire = wire, .stop_sequence = chat_str(stop_string)};
+        .reason = chat_stop_reason(wire), .wire = wire, .stop_sequence = json_doc_str(stop_string)};
     /* Several servers say "stop" after tool calls. */
     if (ev->u.finish.reason == STOP_END && c->any_tool) ev->u.finish.reason = STOP_TOOL;
     else if (ev->u.finish.reason == STOP_END && ev->u.finish.stop_sequence.len > 0)

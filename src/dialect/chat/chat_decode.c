@@ -53,8 +53,8 @@ struct chunk {
     yyjson_val *id, *model, *created, *choices, *usage, *error;
 };
 
-static void take_usage_key(struct decoder *d, const struct chat_doc *doc, const yyjson_val *key) {
-    struct span token = chat_doc_string_span(doc, key);
+static void take_usage_key(struct decoder *d, const struct json_doc *doc, const yyjson_val *key) {
+    struct span token = json_doc_string_span(doc, key);
     if (d->n_usage_keys < MAX_USAGE_KEYS) d->usage_keys[d->n_usage_keys++] = token.off - 1;
 }
 
@@ -71,12 +71,12 @@ static yyjson_val **chunk_member(struct chunk *k, struct slice key) {
 #undef IS
 }
 
-static void read_chunk(struct decoder *d, const struct chat_doc *doc, struct chunk *out) {
+static void read_chunk(struct decoder *d, const struct json_doc *doc, struct chunk *out) {
     size_t i, n;
     yyjson_val *key, *value;
     *out = (struct chunk){0};
     yyjson_obj_foreach(doc->doc->root, i, n, key, value) {
-        yyjson_val **member = chunk_member(out, chat_str(key));
+        yyjson_val **member = chunk_member(out, json_doc_str(key));
         if (!member) continue;
         *member = value;
         if (member == &out->usage) take_usage_key(d, doc, key);
@@ -105,7 +105,7 @@ static void put_start(struct chat_feed *x, struct decoder *d, const struct chunk
     double created = yyjson_is_num(k->created) ? yyjson_get_num(k->created) : -1;
     struct event *ev = chat_put(x, EV_START);
     ev->flags = role.len == 0 ? EVF_SYNTH : 0;
-    ev->u.start = (struct event_start){chat_str(k->id), chat_str(k->model),
+    ev->u.start = (struct event_start){json_doc_str(k->id), json_doc_str(k->model),
                                        role.len ? role : SLICE("assistant"),
                                        created > 0 && created < 9e15 ? (int64_t)created : -1};
 }
@@ -140,7 +140,7 @@ static void read_choice(yyjson_val *choice, struct choice_members *m) {
     yyjson_val *key, *value;
     *m = (struct choice_members){0};
     yyjson_obj_foreach(choice, i, n, key, value) {
-        yyjson_val **member = choice_member(m, chat_str(key));
+        yyjson_val **member = choice_member(m, json_doc_str(key));
         if (member) *member = value;
     }
 }
@@ -155,11 +155,11 @@ static void put_choice(struct chat_feed *x, struct decoder *d, const struct chun
         return;
     }
     yyjson_val *delta = yyjson_is_obj(m.delta) ? m.delta : m.message;
-    put_start(x, d, k, chat_str(yyjson_obj_get(d->is_started ? NULL : delta, "role")));
+    put_start(x, d, k, json_doc_str(yyjson_obj_get(d->is_started ? NULL : delta, "role")));
     struct chat_choice *c = find_choice(d, (uint16_t)index);
     if (c->is_finished) return;
     if (yyjson_is_obj(delta)) chat_put_delta(x, c, delta, m.logprobs);
-    struct slice wire = chat_str(m.finish_reason);
+    struct slice wire = json_doc_str(m.finish_reason);
     if (wire.len > 0) {
         chat_put_finish(x, c, wire, m.stop_reason, 0);
         d->n_finished++;
@@ -217,7 +217,7 @@ static void put_object(struct chat_feed *x, struct decoder *d) {
 static int feed_json(struct chat_feed *x, struct decoder *d, const struct sse_frame *f,
                      struct err *e) {
     bool is_named_error = slice_eq(f->name, SLICE("error"));
-    int rc = chat_doc_parse(&x->doc, f->data, e);
+    int rc = json_doc_parse(&x->doc, f->data, e);
     if (rc && !is_named_error) return rc;
     yyjson_val *root = rc ? NULL : x->doc.doc->root;
     if (is_named_error || (yyjson_is_arr(root) && chat_is_error(root))) {
@@ -228,7 +228,7 @@ static int feed_json(struct chat_feed *x, struct decoder *d, const struct sse_fr
         x->problem = "a chunk is not a JSON object";
     }
     chat_flush(x, EVF_LAST_IN_FRAME);
-    chat_doc_free(&x->doc);
+    json_doc_free(&x->doc);
     if (x->rc) return x->rc;
     return x->problem ? err_set(e, ERR_PROTOCOL, "%s", x->problem) : 0;
 }
@@ -376,11 +376,11 @@ static void put_body(struct chat_feed *x, struct decoder *d) {
 int chat_decode_response(struct slice body, const struct event_sink *sink, struct err *e) {
     struct decoder d = {.state = DEC_OPEN};
     struct chat_feed x = {.sink = sink, .next_block = &d.next_block, .is_body = true};
-    int rc = chat_doc_parse(&x.doc, body, e);
+    int rc = json_doc_parse(&x.doc, body, e);
     if (rc) return rc;
     put_body(&x, &d);
     chat_flush(&x, EVF_LAST_IN_FRAME);
-    chat_doc_free(&x.doc);
+    json_doc_free(&x.doc);
     decoder_dispose(&d);
     if (x.rc) return x.rc;
     return x.problem ? err_set(e, ERR_PROTOCOL, "%s", x.problem) : 0;

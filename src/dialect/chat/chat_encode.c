@@ -74,73 +74,73 @@ void chat_encoder_free(struct encoder *x) {
 
 static int make_prefix(struct encoder *x, const struct event_start *told) {
     if (x->prefix.len > 0) return 0;
-    struct chat_writer w = chat_begin(&x->prefix);
+    struct json_writer w = jw_begin(&x->prefix);
     struct slice id = told && told->id.len > 0 ? told->id : buf_slice(&x->id);
     struct slice model = told && told->model.len > 0 ? told->model : buf_slice(&x->model);
-    chat_w(&w, SLICE("data: {\"id\":"));
-    chat_w_string(&w, id);
-    chat_w(&w, SLICE(",\"object\":\"chat.completion.chunk\",\"created\":"));
+    jw(&w, SLICE("data: {\"id\":"));
+    jw_string(&w, id);
+    jw(&w, SLICE(",\"object\":\"chat.completion.chunk\",\"created\":"));
     if (told && told->created >= 0) x->created = told->created;
-    chat_w_int(&w, x->created);
-    chat_w(&w, SLICE(",\"model\":"));
-    chat_w_string(&w, model);
-    chat_w_member(&w, SLICE("service_tier"), buf_slice(&x->service_tier));
-    chat_w_member(&w, SLICE("system_fingerprint"), buf_slice(&x->system_fingerprint));
-    chat_w(&w, SLICE(",\"choices\":["));
-    return chat_end(&w);
+    jw_int(&w, x->created);
+    jw(&w, SLICE(",\"model\":"));
+    jw_string(&w, model);
+    jw_member(&w, SLICE("service_tier"), buf_slice(&x->service_tier));
+    jw_member(&w, SLICE("system_fingerprint"), buf_slice(&x->system_fingerprint));
+    jw(&w, SLICE(",\"choices\":["));
+    return jw_end(&w);
 }
 
-static void begin_chunk(struct encoder *x, struct chat_writer *w, uint16_t choice) {
-    chat_w(w, buf_slice(&x->prefix));
-    chat_w(w, SLICE("{\"index\":"));
-    chat_w_int(w, choice);
-    chat_w(w, SLICE(",\"delta\":{"));
+static void begin_chunk(struct encoder *x, struct json_writer *w, uint16_t choice) {
+    jw(w, buf_slice(&x->prefix));
+    jw(w, SLICE("{\"index\":"));
+    jw_int(w, choice);
+    jw(w, SLICE(",\"delta\":{"));
 }
 
-static void w_logprobs(struct encoder *x, struct chat_writer *w, uint16_t choice) {
+static void w_logprobs(struct encoder *x, struct json_writer *w, uint16_t choice) {
     if (x->logprobs.len == 0 || x->logprobs_choice != choice) {
-        chat_w(w, SLICE("},\"logprobs\":null,\"finish_reason\":"));
+        jw(w, SLICE("},\"logprobs\":null,\"finish_reason\":"));
         return;
     }
-    chat_w(w, SLICE("},\"logprobs\":"));
-    chat_w(w, buf_slice(&x->logprobs));
-    chat_w(w, SLICE(",\"finish_reason\":"));
+    jw(w, SLICE("},\"logprobs\":"));
+    jw(w, buf_slice(&x->logprobs));
+    jw(w, SLICE(",\"finish_reason\":"));
     buf_reset(&x->logprobs);
 }
 
-static void end_chunk(struct encoder *x, struct chat_writer *w, uint16_t choice,
+static void end_chunk(struct encoder *x, struct json_writer *w, uint16_t choice,
                       struct slice finish_reason) {
     w_logprobs(x, w, choice);
     if (finish_reason.len > 0) {
-        chat_w_string(w, finish_reason);
+        jw_string(w, finish_reason);
     } else {
-        chat_w(w, SLICE("null"));
+        jw(w, SLICE("null"));
     }
-    chat_w(w, x->include_usage ? SLICE("}],\"usage\":null}\n\n") : SLICE("}]}\n\n"));
+    jw(w, x->include_usage ? SLICE("}],\"usage\":null}\n\n") : SLICE("}]}\n\n"));
 }
 
 /* The choice's state; its role chunk when it is new. */
-static struct out_choice *open_choice(struct encoder *x, struct chat_writer *w, uint16_t index) {
+static struct out_choice *open_choice(struct encoder *x, struct json_writer *w, uint16_t index) {
     for (unsigned i = 0; i < x->n_choices; i++) {
         if (x->choices[i].index == index) return &x->choices[i];
     }
     x->choices = mem_realloc(x->choices, (x->n_choices + 1) * sizeof *x->choices);
     struct out_choice *c = &x->choices[x->n_choices++];
     *c = (struct out_choice){.index = index};
-    chat_w(w, buf_slice(&x->prefix));
-    chat_w(w, SLICE("{\"index\":"));
-    chat_w_int(w, index);
-    chat_w(w, SLICE(",\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},"
+    jw(w, buf_slice(&x->prefix));
+    jw(w, SLICE("{\"index\":"));
+    jw_int(w, index);
+    jw(w, SLICE(",\"delta\":{\"role\":\"assistant\",\"content\":\"\",\"refusal\":null},"
                     "\"logprobs\":null,\"finish_reason\":null"));
-    chat_w(w, x->include_usage ? SLICE("}],\"usage\":null}\n\n") : SLICE("}]}\n\n"));
+    jw(w, x->include_usage ? SLICE("}],\"usage\":null}\n\n") : SLICE("}]}\n\n"));
     return c;
 }
 
 /* ---- tool calls ---- */
 
-static void begin_tool(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+static void begin_tool(struct encoder *x, struct json_writer *w, const struct event *ev) {
     struct out_choice *c = open_choice(x, w, ev->choice);
-    const struct event_tool *t = &ev->u.tool;
+    const struct event_begin *t = &ev->u.begin;
     char made[48];
     struct slice id = t->id;
     if (c->next_tool == CHAT_MAX_TOOLS) {
@@ -155,27 +155,27 @@ static void begin_tool(struct encoder *x, struct chat_writer *w, const struct ev
     x->tools = mem_realloc(x->tools, (x->n_tools + 1) * sizeof *x->tools);
     x->tools[x->n_tools++] = (struct out_tool){ev->block, c->next_tool};
     begin_chunk(x, w, ev->choice);
-    chat_w(w, SLICE("\"tool_calls\":[{\"index\":"));
-    chat_w_int(w, c->next_tool++);
-    chat_w_member(w, SLICE("id"), id);
+    jw(w, SLICE("\"tool_calls\":[{\"index\":"));
+    jw_int(w, c->next_tool++);
+    jw_member(w, SLICE("id"), id);
     bool is_custom = ev->block_kind == BLOCK_CUSTOM_TOOL_CALL;
-    chat_w(w, is_custom ? SLICE(",\"type\":\"custom\",\"custom\":{\"name\":")
+    jw(w, is_custom ? SLICE(",\"type\":\"custom\",\"custom\":{\"name\":")
                         : SLICE(",\"type\":\"function\",\"function\":{\"name\":"));
-    chat_w_string(w, t->name);
-    chat_w(w, is_custom ? SLICE(",\"input\":\"\"}}]") : SLICE(",\"arguments\":\"\"}}]"));
+    jw_string(w, t->name);
+    jw(w, is_custom ? SLICE(",\"input\":\"\"}}]") : SLICE(",\"arguments\":\"\"}}]"));
     end_chunk(x, w, ev->choice, SLICE(""));
 }
 
-static void w_tool_delta(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+static void w_tool_delta(struct encoder *x, struct json_writer *w, const struct event *ev) {
     for (unsigned i = x->n_tools; i > 0; i--) {
         if (x->tools[i - 1].block != ev->block) continue;
-        chat_w(w, SLICE("\"tool_calls\":[{\"index\":"));
-        chat_w_int(w, x->tools[i - 1].index);
-        chat_w(w, ev->block_kind == BLOCK_CUSTOM_TOOL_CALL
+        jw(w, SLICE("\"tool_calls\":[{\"index\":"));
+        jw_int(w, x->tools[i - 1].index);
+        jw(w, ev->block_kind == BLOCK_CUSTOM_TOOL_CALL
                       ? SLICE(",\"custom\":{\"input\":\"")
                       : SLICE(",\"function\":{\"arguments\":\""));
-        chat_w_escaped(w, ev->text);
-        chat_w(w, SLICE("\"}}]"));
+        jw_escaped(w, ev->text);
+        jw(w, SLICE("\"}}]"));
         return;
     }
     w->rc = -ERR_PROTOCOL; /* a delta of a block that never began */
@@ -189,24 +189,24 @@ static void end_tool(struct encoder *x, uint32_t block) {
 
 /* ---- one function an event ---- */
 
-static void on_begin(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+static void on_begin(struct encoder *x, struct json_writer *w, const struct event *ev) {
     switch (ev->block_kind) {
     case BLOCK_TOOL_CALL:
     case BLOCK_CUSTOM_TOOL_CALL: begin_tool(x, w, ev); break;
     case BLOCK_FUNCTION_CALL:
         open_choice(x, w, ev->choice)->has_function_call = true;
         begin_chunk(x, w, ev->choice);
-        chat_w(w, SLICE("\"function_call\":{\"name\":"));
-        chat_w_string(w, ev->u.tool.name);
-        chat_w(w, SLICE(",\"arguments\":\"\"}"));
+        jw(w, SLICE("\"function_call\":{\"name\":"));
+        jw_string(w, ev->u.begin.name);
+        jw(w, SLICE(",\"arguments\":\"\"}"));
         end_chunk(x, w, ev->choice, SLICE(""));
         break;
     case BLOCK_AUDIO:
         open_choice(x, w, ev->choice);
         begin_chunk(x, w, ev->choice);
-        chat_w(w, SLICE("\"audio\":{\"id\":"));
-        chat_w_string(w, ev->u.tool.id);
-        chat_w(w, SLICE("}"));
+        jw(w, SLICE("\"audio\":{\"id\":"));
+        jw_string(w, ev->u.begin.id);
+        jw(w, SLICE("}"));
         end_chunk(x, w, ev->choice, SLICE(""));
         break;
     default: open_choice(x, w, ev->choice); break;
@@ -225,7 +225,7 @@ static struct slice text_open(enum block_kind kind) {
     }
 }
 
-static void on_delta(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+static void on_delta(struct encoder *x, struct json_writer *w, const struct event *ev) {
     bool is_tool = ev->block_kind == BLOCK_TOOL_CALL || ev->block_kind == BLOCK_CUSTOM_TOOL_CALL;
     struct slice open = text_open(ev->block_kind);
     if (ev->flags & EVF_RECAP || (!is_tool && open.len == 0)) return;
@@ -235,68 +235,68 @@ static void on_delta(struct encoder *x, struct chat_writer *w, const struct even
         w_tool_delta(x, w, ev);
     } else {
         bool is_nested = ev->block_kind == BLOCK_FUNCTION_CALL || ev->block_kind == BLOCK_AUDIO;
-        chat_w(w, open);
-        chat_w_escaped(w, ev->text);
-        chat_w(w, is_nested ? SLICE("\"}") : SLICE("\""));
+        jw(w, open);
+        jw_escaped(w, ev->text);
+        jw(w, is_nested ? SLICE("\"}") : SLICE("\""));
     }
     end_chunk(x, w, ev->choice, SLICE(""));
 }
 
-static void on_signature(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+static void on_signature(struct encoder *x, struct json_writer *w, const struct event *ev) {
     open_choice(x, w, ev->choice);
     begin_chunk(x, w, ev->choice);
-    chat_w(w, ev->block_kind == BLOCK_REDACTED
+    jw(w, ev->block_kind == BLOCK_REDACTED
                   ? SLICE("\"reasoning_details\":[{\"type\":\"reasoning.encrypted\",\"data\":")
                   : SLICE("\"reasoning_details\":[{\"type\":\"reasoning.text\",\"signature\":"));
-    chat_w_string(w, ev->text);
-    chat_w(w, SLICE("}]"));
+    jw_string(w, ev->text);
+    jw(w, SLICE("}]"));
     end_chunk(x, w, ev->choice, SLICE(""));
 }
 
-static void flush_logprobs(struct encoder *x, struct chat_writer *w) {
+static void flush_logprobs(struct encoder *x, struct json_writer *w) {
     if (x->logprobs.len == 0) return;
     begin_chunk(x, w, x->logprobs_choice);
     end_chunk(x, w, x->logprobs_choice, SLICE(""));
 }
 
-static void on_logprobs(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+static void on_logprobs(struct encoder *x, struct json_writer *w, const struct event *ev) {
     bool is_refusal = ev->block_kind == BLOCK_REFUSAL;
     open_choice(x, w, ev->choice);
     flush_logprobs(x, w);
-    struct chat_writer held = chat_begin(&x->logprobs);
-    chat_w(&held, is_refusal ? SLICE("{\"content\":null,\"refusal\":") : SLICE("{\"content\":"));
-    chat_w_raw(&held, ev->raw_json);
-    chat_w(&held, is_refusal ? SLICE("}") : SLICE(",\"refusal\":null}"));
+    struct json_writer held = jw_begin(&x->logprobs);
+    jw(&held, is_refusal ? SLICE("{\"content\":null,\"refusal\":") : SLICE("{\"content\":"));
+    jw_raw(&held, ev->raw_json);
+    jw(&held, is_refusal ? SLICE("}") : SLICE(",\"refusal\":null}"));
     x->logprobs_choice = ev->choice;
-    if (chat_end(&held)) w->rc = held.rc;
+    if (jw_end(&held)) w->rc = held.rc;
 }
 
-static void on_annotation(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+static void on_annotation(struct encoder *x, struct json_writer *w, const struct event *ev) {
     open_choice(x, w, ev->choice);
     begin_chunk(x, w, ev->choice);
-    chat_w(w, SLICE("\"annotations\":["));
-    chat_w_raw(w, ev->raw_json);
-    chat_w(w, SLICE("]"));
+    jw(w, SLICE("\"annotations\":["));
+    jw_raw(w, ev->raw_json);
+    jw(w, SLICE("]"));
     end_chunk(x, w, ev->choice, SLICE(""));
 }
 
-static void on_opaque(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+static void on_opaque(struct encoder *x, struct json_writer *w, const struct event *ev) {
     if (ev->block_kind != BLOCK_AUDIO || ev->raw_json.len == 0) return; /* not in chat's words */
     open_choice(x, w, ev->choice);
     begin_chunk(x, w, ev->choice);
-    chat_w(w, ev->raw_json.ptr[0] == '"' ? SLICE("\"audio\":{\"data\":")
+    jw(w, ev->raw_json.ptr[0] == '"' ? SLICE("\"audio\":{\"data\":")
                                          : SLICE("\"audio\":{\"expires_at\":"));
-    chat_w_raw(w, ev->raw_json);
-    chat_w(w, SLICE("}"));
+    jw_raw(w, ev->raw_json);
+    jw(w, SLICE("}"));
     end_chunk(x, w, ev->choice, SLICE(""));
 }
 
-static void on_error(struct encoder *x, struct chat_writer *w, const struct api_error *er) {
+static void on_error(struct encoder *x, struct json_writer *w, const struct api_error *er) {
     if (w->rc == 0) w->rc = chat_encode_error_event(er, w->out);
     x->is_over = true;
 }
 
-static void on_finish(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+static void on_finish(struct encoder *x, struct json_writer *w, const struct event *ev) {
     if (ev->u.finish.reason == STOP_ERROR) {
         struct api_error er = {.status = 502,
                                .message = SLICE("the upstream ended the answer with an error"),
@@ -320,20 +320,20 @@ static void on_usage(struct encoder *x, const struct event *ev) {
     x->usage.wire = SLICE_NULL;
 }
 
-static void on_end(struct encoder *x, struct chat_writer *w) {
+static void on_end(struct encoder *x, struct json_writer *w) {
     flush_logprobs(x, w);
     if (x->has_usage) {
         x->usage.wire = buf_slice(&x->usage_wire);
-        chat_w(w, buf_slice(&x->prefix));
-        chat_w(w, SLICE("],\"usage\":"));
+        jw(w, buf_slice(&x->prefix));
+        jw(w, SLICE("],\"usage\":"));
         chat_w_usage(w, &x->usage);
-        chat_w(w, SLICE("}\n\n"));
+        jw(w, SLICE("}\n\n"));
     }
-    chat_w(w, SLICE("data: [DONE]\n\n"));
+    jw(w, SLICE("data: [DONE]\n\n"));
     x->is_over = true;
 }
 
-static void write_event(struct encoder *x, struct chat_writer *w, const struct event *ev) {
+static void write_event(struct encoder *x, struct json_writer *w, const struct event *ev) {
     switch (ev->kind) {
     case EV_START: open_choice(x, w, ev->choice); break;
     case EV_BLOCK_BEGIN: on_begin(x, w, ev); break;
@@ -345,7 +345,7 @@ static void write_event(struct encoder *x, struct chat_writer *w, const struct e
     case EV_FINISH: on_finish(x, w, ev); break;
     case EV_USAGE: on_usage(x, ev); break;
     case EV_ERROR: on_error(x, w, &ev->u.error); break;
-    case EV_PING: chat_w(w, SSE_HEARTBEAT); break;
+    case EV_PING: jw(w, SSE_HEARTBEAT); break;
     case EV_OPAQUE: on_opaque(x, w, ev); break;
     case EV_END: on_end(x, w); break;
     case EV_KIND_COUNT: break;
@@ -354,9 +354,9 @@ static void write_event(struct encoder *x, struct chat_writer *w, const struct e
 
 int chat_encoder_event(struct encoder *x, const struct event *ev, struct buf *out) {
     if (x->is_over) return 0;
-    struct chat_writer w = chat_begin(out);
+    struct json_writer w = jw_begin(out);
     if (x->prefix.len == 0 && ev->kind != EV_PING)
         w.rc = make_prefix(x, ev->kind == EV_START ? &ev->u.start : NULL);
     if (w.rc == 0) write_event(x, &w, ev);
-    return chat_end(&w);
+    return jw_end(&w);
 }

@@ -23,7 +23,7 @@
 /* What JavaScript and Python take for true: they decide whether an SDK raises. */
 static bool is_truthy(yyjson_val *v) {
     if (!v || yyjson_is_null(v) || yyjson_is_false(v)) return false;
-    if (yyjson_is_str(v)) return chat_str(v).len > 0;
+    if (yyjson_is_str(v)) return json_doc_str(v).len > 0;
     return !yyjson_is_num(v) || yyjson_get_num(v) != 0;
 }
 
@@ -36,8 +36,8 @@ bool chat_is_error(yyjson_val *root) {
     if (!yyjson_is_obj(top)) return false;
     if (is_truthy(yyjson_obj_get(top, "error"))) return true;
     if (yyjson_obj_get(top, "choices")) return false;
-    struct slice object = chat_str(yyjson_obj_get(top, "object")),
-                 type = chat_str(yyjson_obj_get(top, "type"));
+    struct slice object = json_doc_str(yyjson_obj_get(top, "object")),
+                 type = json_doc_str(yyjson_obj_get(top, "type"));
     return slice_eq(object, SLICE("error")) || slice_eq(type, SLICE("error")) ||
            is_truthy(yyjson_obj_get(top, "detail"));
 }
@@ -86,31 +86,31 @@ static unsigned status_of_word(struct slice word) {
 
 /* "code" may be a number. */
 static struct slice code_text(yyjson_val *code, struct chat_error_scratch *scratch) {
-    if (!yyjson_is_int(code)) return chat_str(code).len > 0 ? chat_str(code) : SLICE_NULL;
+    if (!yyjson_is_int(code)) return json_doc_str(code).len > 0 ? json_doc_str(code) : SLICE_NULL;
     int n = snprintf(scratch->code, sizeof scratch->code, "%lld", (long long)yyjson_get_sint(code));
     return slice_make(scratch->code, (size_t)n);
 }
 
 static struct slice first_string(yyjson_val *object, const char *const *keys) {
     for (; *keys; keys++) {
-        struct slice s = chat_str(yyjson_obj_get(object, *keys));
+        struct slice s = json_doc_str(yyjson_obj_get(object, *keys));
         if (s.len > 0) return s;
     }
     return SLICE_NULL;
 }
 
-static void read_fields(const struct chat_doc *d, yyjson_val *object,
+static void read_fields(const struct json_doc *d, yyjson_val *object,
                         struct chat_error_scratch *scratch, struct api_error *out) {
     static const char *const messages[] = {"message", "detail", "msg", "error_description", NULL};
     static const char *const types[] = {"type", "status", NULL};
     out->message = first_string(object, messages);
     out->type = first_string(object, types);
     out->code = code_text(yyjson_obj_get(object, "code"), scratch);
-    struct slice param = chat_str(yyjson_obj_get(object, "param"));
+    struct slice param = json_doc_str(yyjson_obj_get(object, "param"));
     if (param.len > 0) out->param = param;
     yyjson_val *detail = yyjson_obj_get(object, "detail");
     if (out->message.len == 0 && yyjson_is_ctn(detail))
-        out->message = chat_doc_member_raw(d, detail);
+        out->message = json_doc_member_raw(d, detail);
 }
 
 static struct slice cut_text(struct slice s, size_t max) {
@@ -119,17 +119,17 @@ static struct slice cut_text(struct slice s, size_t max) {
     return slice_sub(s, 0, max);
 }
 
-void chat_error_read(const struct chat_doc *d, unsigned status, struct chat_error_scratch *scratch,
+void chat_error_read(const struct json_doc *d, unsigned status, struct chat_error_scratch *scratch,
                      struct api_error *out) {
     *out = (struct api_error){.status = status, .raw = d->text};
     yyjson_val *top = d->doc ? first_object(d->doc->root) : NULL,
                *error = yyjson_obj_get(top, "error");
     if (yyjson_is_obj(error)) {
         read_fields(d, error, scratch, out);
-        out->raw = chat_doc_member_raw(d, error);
+        out->raw = json_doc_member_raw(d, error);
     } else if (yyjson_is_obj(top)) {
         read_fields(d, top, scratch, out);
-        if (chat_str(error).len > 0) out->message = chat_str(error);
+        if (json_doc_str(error).len > 0) out->message = json_doc_str(error);
     } else {
         out->raw = SLICE_NULL;
     }
@@ -154,10 +154,10 @@ static struct slice dup_set(struct arena *a, struct slice s) {
 }
 
 void chat_decode_error(unsigned status, struct slice body, struct arena *a, struct api_error *out) {
-    struct chat_doc d;
+    struct json_doc d;
     struct chat_error_scratch scratch;
     body = slice_trim(body);
-    if (chat_doc_parse(&d, body, NULL)) {
+    if (json_doc_parse(&d, body, NULL)) {
         *out = (struct api_error){.status = status};
         struct slice text = json_text_is(body, '<') ? page_title(body) : body;
         out->message = arena_dup(a, cut_text(text, TEXT_MAX_BYTES));
@@ -167,7 +167,7 @@ void chat_decode_error(unsigned status, struct slice body, struct arena *a, stru
         out->type = dup_set(a, out->type);
         out->code = dup_set(a, out->code);
         out->param = dup_set(a, out->param);
-        chat_doc_free(&d);
+        json_doc_free(&d);
     }
     if (out->message.len == 0) {
         out->message = slice_cstr(
@@ -182,49 +182,49 @@ static struct slice default_type(unsigned status) {
     return status >= 400 && status < 500 ? SLICE("invalid_request_error") : SLICE("server_error");
 }
 
-static void w_string_or_null(struct chat_writer *w, struct slice key, struct slice value) {
-    chat_w(w, key);
+static void w_string_or_null(struct json_writer *w, struct slice key, struct slice value) {
+    jw(w, key);
     if (value.ptr) {
-        chat_w_string(w, value);
+        jw_string(w, value);
     } else {
-        chat_w(w, SLICE("null"));
+        jw(w, SLICE("null"));
     }
 }
 
 /* Details that SDKs of their provider read. */
-static void w_details(struct chat_writer *w, struct slice raw) {
+static void w_details(struct json_writer *w, struct slice raw) {
     static const char *const keys[] = {"innererror", "metadata", "misalignment"};
     for (size_t i = 0; json_text_is(raw, '{') && i < sizeof keys / sizeof *keys; i++) {
         struct json_member m;
         if (!json_find_member(raw, slice_cstr(keys[i]), &m)) continue;
-        chat_w(w, SLICE(",\""));
-        chat_w(w, slice_cstr(keys[i]));
-        chat_w(w, SLICE("\":"));
-        chat_w_raw(w, m.value);
+        jw(w, SLICE(",\""));
+        jw(w, slice_cstr(keys[i]));
+        jw(w, SLICE("\":"));
+        jw_raw(w, m.value);
     }
 }
 
-static void w_error(struct chat_writer *w, const struct api_error *er) {
-    chat_w(w, SLICE("{\"error\":{\"message\":"));
-    chat_w_string(w, er->message);
+static void w_error(struct json_writer *w, const struct api_error *er) {
+    jw(w, SLICE("{\"error\":{\"message\":"));
+    jw_string(w, er->message);
     w_string_or_null(w, SLICE(",\"type\":"),
                      er->type.len > 0 ? er->type : default_type(er->status));
     w_string_or_null(w, SLICE(",\"param\":"), er->param);
     w_string_or_null(w, SLICE(",\"code\":"), er->code);
     w_details(w, er->raw);
-    chat_w(w, SLICE("}}"));
+    jw(w, SLICE("}}"));
 }
 
 int chat_encode_error(const struct api_error *er, struct buf *out) {
-    struct chat_writer w = chat_begin(out);
+    struct json_writer w = jw_begin(out);
     w_error(&w, er);
-    return chat_end(&w);
+    return jw_end(&w);
 }
 
 int chat_encode_error_event(const struct api_error *er, struct buf *out) {
-    struct chat_writer w = chat_begin(out);
-    chat_w(&w, SLICE("data: "));
+    struct json_writer w = jw_begin(out);
+    jw(&w, SLICE("data: "));
     w_error(&w, er);
-    chat_w(&w, SLICE("\n\n"));
-    return chat_end(&w);
+    jw(&w, SLICE("\n\n"));
+    return jw_end(&w);
 }

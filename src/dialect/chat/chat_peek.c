@@ -181,7 +181,7 @@ static int scan(struct peek *p) {
                       "We could not parse the JSON body of your request: the body is empty. Send a "
                       "JSON object.");
     }
-    int rc = json_scan_object(p->body, CHAT_MAX_DEPTH, take_member, p, &e);
+    int rc = json_scan_object(p->body, WIRE_MAX_DEPTH, take_member, p, &e);
     if (rc == 0 || rc == -ERR_USAGE) return rc;
     struct slice what = slice_cstr(e.text), prefix = SLICE("invalid JSON: ");
     if (slice_starts_with(what, prefix)) what = slice_from(what, prefix.len);

@@ -6,7 +6,7 @@
 #include "dialect/json_text.h"
 
 struct writer {
-    struct chat_writer w;
+    struct json_writer w;
     const struct llm_request *rq;
     bool raws_are_chat;
     bool has_member; /* of the object that is being written: the next one needs a comma */
@@ -17,7 +17,7 @@ static bool goes_raw(const struct writer *x, struct slice raw) {
 }
 
 static void text(struct writer *x, const char *literal) {
-    chat_w(&x->w, slice_cstr(literal));
+    jw(&x->w, slice_cstr(literal));
 }
 
 static void open_object(struct writer *x) {
@@ -32,7 +32,7 @@ static void close_object(struct writer *x) {
 
 static void key(struct writer *x, struct slice name) {
     if (x->has_member) text(x, ",");
-    chat_w_string(&x->w, name);
+    jw_string(&x->w, name);
     text(x, ":");
     x->has_member = true;
 }
@@ -41,13 +41,13 @@ static void key(struct writer *x, struct slice name) {
 static void string_member(struct writer *x, const char *name, struct slice value) {
     if (!value.ptr) return;
     key(x, slice_cstr(name));
-    chat_w_string(&x->w, value);
+    jw_string(&x->w, value);
 }
 
 static void extras(struct writer *x, const struct field *f) {
     for (; f; f = f->next) {
         key(x, f->key);
-        chat_w_raw(&x->w, f->value);
+        jw_raw(&x->w, f->value);
     }
 }
 
@@ -108,12 +108,12 @@ static bool is_content(const struct writer *x, const struct part *p) {
 
 static void content_part(struct writer *x, const struct part *p) {
     if (goes_raw(x, p->raw)) {
-        chat_w_raw(&x->w, p->raw);
+        jw_raw(&x->w, p->raw);
         return;
     }
     open_object(x);
     key(x, SLICE("type"));
-    chat_w_string(&x->w, slice_cstr(part_type(p->kind)));
+    jw_string(&x->w, slice_cstr(part_type(p->kind)));
     part_value(x, p);
     extras(x, p->extras);
     close_object(x);
@@ -135,7 +135,7 @@ static void content_string(struct writer *x, const struct message *m) {
     text(x, "\"");
     for (unsigned i = 0; i < m->n_parts; i++) {
         const struct part *p = &m->parts[i];
-        if (p->kind == PART_TEXT || p->kind == PART_TOOL_RESULT) chat_w_escaped(&x->w, p->text);
+        if (p->kind == PART_TEXT || p->kind == PART_TOOL_RESULT) jw_escaped(&x->w, p->text);
     }
     text(x, "\"");
 }
@@ -170,7 +170,7 @@ static void call_value(struct writer *x, const struct part *p) {
 static void call(struct writer *x, const struct part *p) {
     const char *type = p->kind == PART_CUSTOM_TOOL_CALL ? "custom" : "function";
     if (goes_raw(x, p->raw)) {
-        chat_w_raw(&x->w, p->raw);
+        jw_raw(&x->w, p->raw);
         return;
     }
     open_object(x);
@@ -218,12 +218,12 @@ static void beside_content(struct writer *x, const struct message *m) {
         const struct part *p = &m->parts[i];
         if (p->kind == PART_REASONING) {
             key(x, p->name.ptr ? p->name : SLICE("reasoning_content"));
-            chat_w_string(&x->w, p->text);
+            jw_string(&x->w, p->text);
         } else if (p->kind == PART_REFUSAL && p->name.ptr) {
             string_member(x, "refusal", p->text);
         } else if (p->kind == PART_FUNCTION_CALL) {
             key(x, SLICE("function_call"));
-            if (goes_raw(x, p->raw)) chat_w_raw(&x->w, p->raw);
+            if (goes_raw(x, p->raw)) jw_raw(&x->w, p->raw);
             else call_value(x, p);
         }
     }
@@ -260,7 +260,7 @@ static void definition(struct writer *x, const struct tool *t) {
     string_member(x, "description", t->description);
     if (t->parameters.len > 0) {
         key(x, SLICE("parameters"));
-        chat_w_raw(&x->w, t->parameters);
+        jw_raw(&x->w, t->parameters);
     }
     if (t->strict >= 0) {
         key(x, SLICE("strict"));
@@ -273,7 +273,7 @@ static void definition(struct writer *x, const struct tool *t) {
 static void tool(struct writer *x, const struct tool *t) {
     const char *type = t->kind == TOOL_CUSTOM ? "custom" : "function";
     if (goes_raw(x, t->raw)) {
-        chat_w_raw(&x->w, t->raw);
+        jw_raw(&x->w, t->raw);
     } else if (x->rq->tools_are_functions) {
         definition(x, t);
     } else {
@@ -326,7 +326,7 @@ static void tool_choice(struct writer *x) {
                     rq->tool_choice == TOOL_CHOICE_NAMED_CUSTOM;
     if (!is_raw && !is_word && !is_named) return;
     key(x, rq->tools_are_functions ? SLICE("function_call") : SLICE("tool_choice"));
-    if (is_raw) chat_w_raw(&x->w, rq->tool_choice_raw);
+    if (is_raw) jw_raw(&x->w, rq->tool_choice_raw);
     else if (is_word) text(x, words[rq->tool_choice]);
     else named_choice(x, rq->tool_choice == TOOL_CHOICE_NAMED ? "function" : "custom");
 }
@@ -340,7 +340,7 @@ static void stop(struct writer *x) {
     if (!rq->stop_is_string) text(x, "[");
     for (unsigned i = 0; i < rq->n_stop; i++) {
         if (i > 0) text(x, ",");
-        chat_w_string(&x->w, rq->stop[i]);
+        jw_string(&x->w, rq->stop[i]);
     }
     if (!rq->stop_is_string) text(x, "]");
 }
@@ -352,7 +352,7 @@ static void params(struct writer *x) {
         key(x, f->key);
         if (is_stream && slice_eq(f->value, SLICE("true")) != want)
             text(x, want ? "true" : "false");
-        else chat_w_raw(&x->w, f->value);
+        else jw_raw(&x->w, f->value);
         has_stream |= is_stream;
     }
     if (want && !has_stream) {
@@ -362,7 +362,7 @@ static void params(struct writer *x) {
 }
 
 int chat_encode_request(const struct llm_request *rq, struct buf *out, struct err *e) {
-    struct writer x = {.w = chat_begin(out), .rq = rq};
+    struct writer x = {.w = jw_begin(out), .rq = rq};
     x.raws_are_chat = rq->origin && strcmp(rq->origin, dialect_chat.name) == 0;
     open_object(&x);
     string_member(&x, "model", rq->env.model);
@@ -373,6 +373,6 @@ int chat_encode_request(const struct llm_request *rq, struct buf *out, struct er
     string_member(&x, "user", rq->user);
     params(&x);
     close_object(&x);
-    int rc = chat_end(&x.w);
+    int rc = jw_end(&x.w);
     return rc ? err_set(e, ERR_LIMIT, "the request is larger than %zu bytes", out->max) : 0;
 }

@@ -39,53 +39,6 @@ struct slice chat_finish_word(const struct finish *f, bool has_function_call) {
     return SLICE("stop");
 }
 
-/* ---- writing ---- */
-
-void chat_w_escaped(struct chat_writer *w, struct slice text) {
-    if (w->rc == 0) w->rc = json_escape(w->out, text);
-}
-
-void chat_w_string(struct chat_writer *w, struct slice text) {
-    chat_w(w, SLICE("\""));
-    chat_w_escaped(w, text);
-    chat_w(w, SLICE("\""));
-}
-
-void chat_w_raw(struct chat_writer *w, struct slice json) {
-    char *to = w->rc == 0 && json.len > 0 ? buf_reserve(w->out, json.len) : NULL;
-    if (w->rc || json.len == 0) return;
-    if (!to) {
-        w->rc = -ERR_LIMIT;
-        return;
-    }
-    for (size_t i = 0; i < json.len; i++)
-        to[i] = json.ptr[i] == '\n' || json.ptr[i] == '\r' ? ' ' : json.ptr[i];
-    struct slice s = slice_make(to, json.len);
-    for (size_t bad = 0; (bad += slice_utf8_valid(slice_from(s, bad))) < s.len; bad++)
-        to[bad] = '?';
-    buf_commit(w->out, json.len);
-}
-
-void chat_w_int(struct chat_writer *w, int64_t n) {
-    char text[24];
-    size_t at = sizeof text;
-    uint64_t rest = n < 0 ? 0 - (uint64_t)n : (uint64_t)n;
-    do {
-        text[--at] = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest);
-    if (n < 0) text[--at] = '-';
-    chat_w(w, slice_make(text + at, sizeof text - at));
-}
-
-void chat_w_member(struct chat_writer *w, struct slice key, struct slice value) {
-    if (value.len == 0) return;
-    chat_w(w, SLICE(",\""));
-    chat_w(w, key);
-    chat_w(w, SLICE("\":"));
-    chat_w_string(w, value);
-}
-
 /* ---- usage ---- */
 
 static int64_t counter(yyjson_val *obj, const char *key, int64_t otherwise) {
@@ -99,7 +52,7 @@ static int64_t counter(yyjson_val *obj, const char *key, int64_t otherwise) {
     return n >= 0 && n < 9e15 ? (int64_t)n : otherwise;
 }
 
-void chat_read_usage(const struct chat_doc *d, yyjson_val *usage, struct usage *out) {
+void chat_read_usage(const struct json_doc *d, yyjson_val *usage, struct usage *out) {
     yyjson_val *in = yyjson_obj_get(usage, "prompt_tokens_details");
     yyjson_val *answer = yyjson_obj_get(usage, "completion_tokens_details");
     *out = USAGE_NONE;
@@ -108,32 +61,32 @@ void chat_read_usage(const struct chat_doc *d, yyjson_val *usage, struct usage *
     out->cache_read = counter(in, "cached_tokens", counter(usage, "prompt_cache_hit_tokens", -1));
     out->cache_write = counter(in, "cache_write_tokens", -1);
     out->reasoning = counter(answer, "reasoning_tokens", -1);
-    out->wire = chat_doc_member_raw(d, usage);
+    out->wire = json_doc_member_raw(d, usage);
 }
 
 static int64_t known(int64_t n) {
     return n > 0 ? n : 0;
 }
 
-static void w_counter(struct chat_writer *w, struct slice key, int64_t n) {
-    chat_w(w, key);
-    chat_w_int(w, known(n));
+static void w_counter(struct json_writer *w, struct slice key, int64_t n) {
+    jw(w, key);
+    jw_int(w, known(n));
 }
 
-void chat_w_usage(struct chat_writer *w, const struct usage *u) {
+void chat_w_usage(struct json_writer *w, const struct usage *u) {
     struct json_member m;
     if (u->wire.len > 0 && u->wire.ptr[0] == '{' &&
         json_find_member(u->wire, SLICE("prompt_tokens"), &m)) {
-        chat_w_raw(w, u->wire);
+        jw_raw(w, u->wire);
         return;
     }
     w_counter(w, SLICE("{\"prompt_tokens\":"), u->in_total);
     w_counter(w, SLICE(",\"completion_tokens\":"), u->out_total);
     w_counter(w, SLICE(",\"total_tokens\":"), known(u->in_total) + known(u->out_total));
     w_counter(w, SLICE(",\"prompt_tokens_details\":{\"cached_tokens\":"), u->cache_read);
-    chat_w(w, SLICE(",\"audio_tokens\":0"));
+    jw(w, SLICE(",\"audio_tokens\":0"));
     if (u->cache_write > 0) w_counter(w, SLICE(",\"cache_write_tokens\":"), u->cache_write);
     w_counter(w, SLICE("},\"completion_tokens_details\":{\"reasoning_tokens\":"), u->reasoning);
-    chat_w(w, SLICE(",\"audio_tokens\":0,\"accepted_prediction_tokens\":0,\"rejected_prediction_"
+    jw(w, SLICE(",\"audio_tokens\":0,\"accepted_prediction_tokens\":0,\"rejected_prediction_"
                     "tokens\":0}}"));
 }

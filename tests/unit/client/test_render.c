@@ -36,7 +36,7 @@ static void page_close(struct page *p, const char *out, const char *notes) {
 
 static void begin(struct page *p, uint32_t block, enum block_kind kind, const char *tool) {
     struct event ev = {.kind = EV_BLOCK_BEGIN, .block = block, .block_kind = kind};
-    ev.u.tool.name = slice_cstr(tool);
+    ev.u.begin.name = slice_cstr(tool);
     render_event(&p->r, &ev);
 }
 

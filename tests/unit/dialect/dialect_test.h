@@ -85,9 +85,9 @@ static inline void put_event(struct buf *b, const struct event *ev) {
         put_named(b, "role", ev->u.start.role);
         put_number(b, "created", ev->u.start.created);
     } else if (ev->kind == EV_BLOCK_BEGIN) {
-        put_named(b, "id", ev->u.tool.id);
-        put_named(b, "name", ev->u.tool.name);
-        if (ev->u.tool.id.ptr || ev->u.tool.name.ptr) put_number(b, "wire", ev->u.tool.wire_index);
+        put_named(b, "id", ev->u.begin.id);
+        put_named(b, "name", ev->u.begin.name);
+        if (ev->u.begin.id.ptr || ev->u.begin.name.ptr) put_number(b, "wire", ev->u.begin.wire_index);
     } else if (ev->kind == EV_USAGE) {
         put_number(b, "in", ev->u.usage.in_total);
         put_number(b, "out", ev->u.usage.out_total);

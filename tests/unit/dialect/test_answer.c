@@ -20,7 +20,7 @@ static struct answer *sample(void) {
                            .choice = 0,
                            .block = 1,
                            .block_kind = BLOCK_TOOL_CALL,
-                           .u.tool = {SLICE("call"), SLICE("f"), 0}});
+                           .u.begin = {SLICE("call"), SLICE("f"), 0}});
     add_text(an, 1, SLICE("{}"));
     add_text(an, 0, SLICE("two"));
     add(an,

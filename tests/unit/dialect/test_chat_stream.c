@@ -109,7 +109,7 @@ static void begin_text(struct script *s, struct rng *g, struct lane *l, uint16_t
     l->block = s->next_block++;
     l->has_audio |= kind == BLOCK_AUDIO;
     struct event *ev = add_block_event(s, l, choice, EV_BLOCK_BEGIN);
-    if (kind == BLOCK_AUDIO) ev->u.tool.id = SLICE("audio_1");
+    if (kind == BLOCK_AUDIO) ev->u.begin.id = SLICE("audio_1");
     if (kind == BLOCK_REDACTED)
         add_block_event(s, l, choice, EV_SIGNATURE)->text = random_text(g, s->a);
     else add_delta(s, g, l, choice);
@@ -127,12 +127,12 @@ static void begin_tool(struct script *s, struct rng *g, struct lane *l, uint16_t
     ev->choice = choice;
     ev->block_kind = kind;
     ev->block = s->next_block++;
-    ev->u.tool.name = random_text(g, s->a);
+    ev->u.begin.name = random_text(g, s->a);
     if (kind == BLOCK_FUNCTION_CALL) {
         l->has_function = true;
     } else {
-        ev->u.tool.id = slice_cstr(arena_printf(s->a, "call_%u", ev->block));
-        ev->u.tool.wire_index = l->n_wire++;
+        ev->u.begin.id = slice_cstr(arena_printf(s->a, "call_%u", ev->block));
+        ev->u.begin.wire_index = l->n_wire++;
     }
     l->has_tools = true;
     l->tool_kinds[l->n_tools] = kind;
@@ -227,9 +227,9 @@ static int collect_said(void *self, const struct event *ev) {
     if (e.kind == EV_BLOCK_END) return 0;
     e.flags &= EVF_CONTENT;
     if (e.kind == EV_OPAQUE || e.block_kind == BLOCK_AUDIO) e.flags = 0;
-    if (e.kind == EV_BLOCK_BEGIN && e.block_kind != BLOCK_AUDIO && e.u.tool.name.len == 0)
-        e.u.tool = (struct event_tool){0};
-    if (e.kind == EV_BLOCK_BEGIN && e.u.tool.id.len == 0) e.u.tool.id = SLICE_NULL;
+    if (e.kind == EV_BLOCK_BEGIN && e.block_kind != BLOCK_AUDIO && e.u.begin.name.len == 0)
+        e.u.begin = (struct event_begin){0};
+    if (e.kind == EV_BLOCK_BEGIN && e.u.begin.id.len == 0) e.u.begin.id = SLICE_NULL;
     put_event(self, &e);
     return 0;
 }

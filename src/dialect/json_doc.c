@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dialect/chat/chat-private.h"
+#include "dialect/json_doc.h"
 
 #include "base/json_scan.h"
 #include "base/mem.h"
@@ -85,9 +85,9 @@ static yyjson_doc *parse_mended(struct slice text) {
 
 /* ---- public ---- */
 
-int chat_doc_parse(struct chat_doc *d, struct slice text, struct err *e) {
+int json_doc_parse(struct json_doc *d, struct slice text, struct err *e) {
     yyjson_read_err read_err = {0};
-    *d = (struct chat_doc){.text = text};
+    *d = (struct json_doc){.text = text};
     if (text.len == 0) return err_set(e, ERR_PROTOCOL, "not JSON: no text");
     if (text.len <= SCRATCH_TEXT_BYTES && !scratch_is_taken) {
         yyjson_alc pool;
@@ -96,8 +96,8 @@ int chat_doc_parse(struct chat_doc *d, struct slice text, struct err *e) {
         scratch_is_taken = d->doc != NULL;
         if (d->doc) return 0;
     }
-    if (!json_depth_ok(text, CHAT_MAX_DEPTH))
-        return err_set(e, ERR_PROTOCOL, "JSON nested deeper than %d", CHAT_MAX_DEPTH);
+    if (!json_depth_ok(text, WIRE_MAX_DEPTH))
+        return err_set(e, ERR_PROTOCOL, "JSON nested deeper than %d", WIRE_MAX_DEPTH);
     d->on_heap = true;
     if (read_err.code == YYJSON_READ_SUCCESS ||
         read_err.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
@@ -107,28 +107,28 @@ int chat_doc_parse(struct chat_doc *d, struct slice text, struct err *e) {
     return d->doc ? 0 : refuse(text, &read_err, e);
 }
 
-void chat_doc_free(struct chat_doc *d) {
+void json_doc_free(struct json_doc *d) {
     if (d->doc && d->on_heap) yyjson_doc_free(d->doc);
     else if (d->doc) scratch_is_taken = false;
     d->doc = NULL;
 }
 
 /* The parser's strings lie where they lie in its copy of the text. */
-static size_t text_off(const struct chat_doc *d, const yyjson_val *string) {
+static size_t text_off(const struct json_doc *d, const yyjson_val *string) {
     return (size_t)(string->uni.str - d->doc->str_pool);
 }
 
-struct span chat_doc_string_span(const struct chat_doc *d, const yyjson_val *string) {
-    size_t off = text_off(d, string), len = chat_str(string).len;
+struct span json_doc_string_span(const struct json_doc *d, const yyjson_val *string) {
+    size_t off = text_off(d, string), len = json_doc_str(string).len;
     bool as_is = off + len < d->text.len && d->text.ptr[off + len] == '"' &&
                  !memchr(d->text.ptr + off, '\\', len);
     if (!as_is) len = json_text_value_end(d->text, off - 1) - 1 - off;
     return (struct span){(uint32_t)off, (uint32_t)len};
 }
 
-struct slice chat_doc_member_raw(const struct chat_doc *d, const yyjson_val *value) {
+struct slice json_doc_member_raw(const struct json_doc *d, const yyjson_val *value) {
     const yyjson_val *key = value - 1; /* a member's value follows its key */
-    struct span token = chat_doc_string_span(d, key);
+    struct span token = json_doc_string_span(d, key);
     size_t at = json_text_skip_space(d->text, token.off + token.len + 1);
     at = json_text_skip_space(d->text, at + 1); /* behind the colon */
     return slice_sub(d->text, at, json_text_value_end(d->text, at) - at);
