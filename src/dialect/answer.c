@@ -220,6 +220,7 @@ int answer_add(struct answer *an, const struct event *ev) {
     case EV_USAGE: return add_usage(an, &ev->u.usage);
     case EV_ERROR: return add_error(an, &ev->u.error);
     case EV_OPAQUE: return add_opaque(an, ev);
+    case EV_PART:
     case EV_PING:
     case EV_END:
     case EV_KIND_COUNT: break;

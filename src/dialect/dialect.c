@@ -18,6 +18,7 @@ const char *event_kind_name(enum event_kind k) {
         [EV_SIGNATURE] = "signature",
         [EV_LOGPROBS] = "logprobs",
         [EV_ANNOTATION] = "annotation",
+        [EV_PART] = "part",
         [EV_BLOCK_END] = "block_end",
         [EV_FINISH] = "finish",
         [EV_USAGE] = "usage",

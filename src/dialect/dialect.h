@@ -13,6 +13,9 @@
 struct decoder;
 struct answer;
 struct encoder;
+struct checker;
+struct capabilities;
+struct translation;
 
 /* What the encoder puts in frames that the upstream (or scenario) did not tell. */
 struct encoder_options {
@@ -20,6 +23,10 @@ struct encoder_options {
     int64_t created;
     bool include_usage;            /* chat: the client's stream_options.include_usage */
     struct slice system_fingerprint, service_tier;   /* empty: left out */
+    /* responses: the members that repeat the request (encode_echo), raw, without the comma before
+     * the first; must outlive the encoder. Empty: defaults */
+    struct slice echo;
+    size_t max_bytes;              /* of the transcript that some dialects keep; 0: 16 MiB */
 };
 
 /* How a same-dialect stream has to be changed for a client that did not ask for what we asked the
@@ -28,6 +35,16 @@ enum frame_edit { FRAME_AS_IS, FRAME_CUT, FRAME_DROP };
 
 struct dialect {
     const char *name;              /* "chat" */
+    const char *path;              /* of the endpoint, behind a base URL: "/chat/completions" */
+    /* A block is over before the next begins (messages, responses). */
+    bool is_sequential;
+    /* More than one choice can be answered. */
+    bool has_choices;
+    /* Says in a stream that it is still alive: a comment, or a ping event. */
+    struct slice heartbeat;
+    /* What ends a complete stream whose upstream left its end mark out; empty: cannot be said
+     * without the encoder. */
+    struct slice end_mark;
 
     /* ---- requests ---- */
     /* Validates the JSON (syntax with position, depth, duplicate keys that we act on, types of the
@@ -37,7 +54,15 @@ struct dialect {
     /* The whole request. */
     int (*decode_request)(struct slice body, struct arena *a, struct llm_request *out,
                           struct request_fault *fault) MUST_CHECK;
-    int (*encode_request)(const struct llm_request *rq, struct buf *out, struct err *e) MUST_CHECK;
+    /* From the same dialect: as it came, but for what was changed. From another: the typed fields,
+     * after request_adapt; what is left out without harm goes to translation_drop(t), what must not
+     * be is refused: -ERR_USAGE with the fault. -ERR_LIMIT: out is full. t (with t->caps) is NULL
+     * for the same dialect, and fault may be. */
+    int (*encode_request)(const struct llm_request *rq, struct translation *t, struct buf *out,
+                          struct request_fault *fault) MUST_CHECK;
+    /* responses; else NULL: encoder_options.echo of a request that it decoded, or another dialect's
+     * request in its words. */
+    int (*encode_echo)(const struct llm_request *rq, struct buf *out) MUST_CHECK;
 
     /* ---- streams ---- */
     struct decoder *(*decoder_new)(void);
@@ -53,12 +78,13 @@ struct dialect {
     void (*decoder_free)(struct decoder *d);
     /* After decoder_feed of this very frame: what must be done so that a client that did not ask
      * for usage sees nothing of it. FRAME_CUT fills up to max_cuts spans (into f->data, ascending,
-     * disjoint) to delete. */
+     * disjoint) to delete. NULL: usage is always part of the stream, nothing is asked for. */
     enum frame_edit (*strip_usage)(const struct decoder *d, const struct sse_frame *f,
                                    struct span *out_cuts, unsigned max_cuts, unsigned *out_n);
 
     struct encoder *(*encoder_new)(const struct encoder_options *o);
-    /* Appends whole frames. */
+    /* Appends whole frames. Takes what a shaper for this dialect gives (is_sequential: one block at
+     * a time); EV_ERROR ends the stream in the dialect's own form. */
     int (*encoder_event)(struct encoder *x, const struct event *ev, struct buf *out) MUST_CHECK;
     void (*encoder_free)(struct encoder *x);
 
@@ -74,15 +100,26 @@ struct dialect {
     /* ---- errors ---- */
     /* HTTP body */
     int (*encode_error)(const struct api_error *er, struct buf *out) MUST_CHECK;
-    /* SSE frame(s) for mid-stream */
-    int (*encode_error_event)(const struct api_error *er, struct buf *out) MUST_CHECK;
+    /* SSE frame(s) for mid-stream, behind what `after` (NULL: nothing yet) has decoded */
+    int (*encode_error_event)(const struct api_error *er, const struct decoder *after,
+                              struct buf *out) MUST_CHECK;
+    /* error_for_openai or error_for_anthropic */
+    void (*translate_error)(const struct api_error *in, struct api_error *out);
     /* Reads any provider's error body (wire/openai-errors-and-headers.md lists the forms); never
      * fails: falls back to the text itself. Slices into body or arena. */
     void (*decode_error)(unsigned status, struct slice body, struct arena *a,
                          struct api_error *out);
+
+    /* ---- the order of a stream's events ---- */
+    /* A checker of the dialect's own grammar, on bytes that some client will read. 0, or
+     * -ERR_PROTOCOL with e saying which rule was broken at which frame; it goes on after that. */
+    struct checker *(*checker_new)(void);
+    int (*checker_frame)(struct checker *c, const struct sse_frame *f, struct err *e) MUST_CHECK;
+    int (*checker_end)(struct checker *c, struct err *e) MUST_CHECK;
+    void (*checker_free)(struct checker *c);
 };
 
-extern const struct dialect dialect_chat;
+extern const struct dialect dialect_chat, dialect_completions, dialect_responses, dialect_messages;
 /* By name; NULL when there is none. dialects[] ends with NULL. */
 const struct dialect *dialect_find(struct slice name);
 extern const struct dialect *const dialects[];
@@ -100,9 +137,20 @@ struct answer_block {
     uint32_t id;
     uint16_t choice;
     enum block_kind kind;
-    struct slice text, tool_id, tool_name,
-        signature; /* REDACTED: signature is the encrypted content; AUDIO: text is the transcript,
-                                                         * tool_id the audio's id */
+    /* REDACTED: signature is the encrypted content; AUDIO: text is the transcript, tool_id the
+     * audio's id; a call whose arguments were told at once: text is input_json */
+    struct slice text, tool_id, tool_name, signature;
+    struct slice name_space, item_id;
+    uint32_t group;
+    bool is_raw;
+    /* where in `text` each part after the first begins (EV_PART) */
+    const size_t *parts;
+    unsigned n_parts;
+    const struct annotation *annotations;
+    unsigned n_annotations;
+    struct slice annotations_json;   /* in the origin's words, with commas between */
+    /* OPAQUE: as BLOCK_BEGIN had it, and the OPAQUE events with commas between */
+    struct slice raw_json, opaque_json;
     /* AUDIO: JSON strings of base64, with commas between; empty when none */
     struct slice audio_data_json;
     int64_t audio_expires_at;        /* -1: not told */

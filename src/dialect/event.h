@@ -33,13 +33,16 @@ enum event_kind {
     /* choice; raw_json: array of token objects of text (block_kind BLOCK_REFUSAL: of refusal);
      * before the DELTA they belong to */
     EV_LOGPROBS,
-    EV_ANNOTATION,     /* block or choice; raw_json: one annotation object */
+    EV_ANNOTATION,     /* block; u.annotation; raw_json: the annotation in the origin's words */
+    /* block: what follows in it is a further part (of a reasoning's summary). Who has no parts
+     * writes a blank line into reasoning, nothing into text */
+    EV_PART,
     EV_BLOCK_END,      /* block */
     EV_FINISH,         /* choice; u.finish */
     EV_USAGE,          /* u.usage */
     EV_ERROR,          /* u.error; nothing follows */
     EV_PING,
-    EV_OPAQUE,         /* raw_json */
+    EV_OPAQUE,         /* raw_json; of a block, or of the stream when block_kind is BLOCK_OPAQUE */
     EV_END,            /* the dialect's own end mark ("[DONE]", message_stop, response.completed) */
     EV_KIND_COUNT
 };
@@ -82,6 +85,7 @@ struct finish {
     enum stop_reason reason;
     struct slice wire;            /* "tool_calls" */
     struct slice stop_sequence;   /* when it is told */
+    struct slice details;         /* messages: the raw stop_details object; empty when none */
 };
 
 struct usage {
@@ -100,15 +104,36 @@ struct api_error {
     struct slice message, type, code, param;   /* code and param: ptr NULL means JSON null */
     /* the upstream's own error object, when there is one */
     struct slice raw;
+    /* ours, for dialects that repeat it in the body (messages); empty: left out */
+    struct slice request_id;
 };
 
 struct event_start {
+    /* name of the dialect that decoded it (static): raw_json, OPAQUE events and usage.wire are in
+     * its words; a literal, never freed */
+    const char *origin;
     struct slice id, model, role;
+    struct slice service_tier;    /* OpenAI's words (translation.md 1.8); empty: not told */
     int64_t created;              /* Unix seconds; -1: not told */
 };
 struct event_begin {
-    struct slice id, name;
+    struct slice id, name;        /* of a call: its call id, never an item's */
+    struct slice name_space;      /* of a call's name; empty: none */
+    struct slice item_id;         /* responses: the item's; needed beside a proof; else empty */
+    /* a call whose arguments were told at once, as raw JSON (messages: a non-empty `input` in the
+     * opening); the decoder emits no DELTA for it */
+    struct slice input_json;
     uint32_t wire_index;          /* upstream's own index */
+    /* blocks with the same number (not 0) are parts of one item (a responses message) */
+    uint32_t group;
+    bool is_raw;                  /* REASONING: the thought itself, not a summary of it */
+};
+
+enum annotation_kind { ANNOTATION_URL, ANNOTATION_OTHER };
+struct annotation {
+    enum annotation_kind kind;
+    struct slice url, title;
+    int64_t start, end;           /* code points in the block's text; -1: not told */
 };
 
 struct event {
@@ -126,6 +151,7 @@ struct event {
     union {
         struct event_start start;
         struct event_begin begin;
+        struct annotation annotation;
         struct finish finish;
         struct usage usage;
         struct api_error error;

@@ -75,5 +75,5 @@ int fault_body(enum fault_id id, const char *code, const char *param, const char
 
 int fault_event(enum fault_id id, const char *message, struct buf *out) {
     struct api_error er = fault_error(id, NULL, NULL, message);
-    return dialect_chat.encode_error_event(&er, out);
+    return dialect_chat.encode_error_event(&er, NULL, out);
 }

@@ -74,6 +74,7 @@ static int on_event(void *self, const struct event *ev) {
     case EV_SIGNATURE:
     case EV_LOGPROBS:
     case EV_ANNOTATION:
+    case EV_PART:
     case EV_BLOCK_END: case EV_PING: case EV_OPAQUE: case EV_KIND_COUNT:
         break;
     }

@@ -120,7 +120,7 @@ static void send_error(struct relay *r, unsigned status, const struct api_error 
         relay_respond(r, status, as_is);
     else if (r->commit == COMMIT_NONE && dialect_chat.encode_error(er, edit) == 0)
         relay_respond(r, status, buf_slice(edit));
-    else if (r->commit != COMMIT_NONE && dialect_chat.encode_error_event(er, out) == 0)
+    else if (r->commit != COMMIT_NONE && dialect_chat.encode_error_event(er, NULL, out) == 0)
         relay_end_client(r);
     else
         relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's error is too large to pass on.");

@@ -116,7 +116,7 @@ static void over(struct delivery *d) {
 static void append_error_event(struct delivery *d, struct buf *out) {
     struct api_error er;
     mock_fault_error(d->fault, &er);
-    d->has_failed |= dialect_chat.encode_error_event(&er, out) < 0;
+    d->has_failed |= dialect_chat.encode_error_event(&er, NULL, out) < 0;
 }
 
 static void append_malformed(struct delivery *d, struct buf *out) {

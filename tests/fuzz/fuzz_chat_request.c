@@ -44,7 +44,7 @@ static void check_written(const struct llm_request *rq, struct arena *a) {
     struct request_fault fault;
     struct buf out;
     buf_init(&out, MAX_BYTES);
-    must(dialect_chat.encode_request(rq, &out, NULL) == 0);
+    must(dialect_chat.encode_request(rq, NULL, &out, NULL) == 0);
     must(json_scan_object(buf_slice(&out), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
     must(dialect_chat.peek_request(buf_slice(&out), a, &again, &fault) == 0);
     must(slice_eq(again.model, rq->env.model) && again.stream == rq->env.stream &&

@@ -88,7 +88,8 @@ int chat_peek_request(struct slice body, struct arena *a, struct envelope *out,
                       struct request_fault *fault) MUST_CHECK;
 int chat_decode_request(struct slice body, struct arena *a, struct llm_request *out,
                         struct request_fault *fault) MUST_CHECK;
-int chat_encode_request(const struct llm_request *rq, struct buf *out, struct err *e) MUST_CHECK;
+int chat_encode_request(const struct llm_request *rq, struct translation *t, struct buf *out,
+                        struct request_fault *fault) MUST_CHECK;
 
 struct decoder *chat_decoder_new(void);
 int chat_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct event_sink *sink,
@@ -108,7 +109,8 @@ int chat_encode_response(const struct answer *an, const struct encoder_options *
                          struct buf *out) MUST_CHECK;
 
 int chat_encode_error(const struct api_error *er, struct buf *out) MUST_CHECK;
-int chat_encode_error_event(const struct api_error *er, struct buf *out) MUST_CHECK;
+int chat_encode_error_event(const struct api_error *er, const struct decoder *after,
+                            struct buf *out) MUST_CHECK;
 void chat_decode_error(unsigned status, struct slice body, struct arena *a, struct api_error *out);
 
 /* ---- words (chat_words.c). chat_w_usage writes the wire's object when it is in chat's words, else

@@ -3,6 +3,10 @@
 
 const struct dialect dialect_chat = {
     .name = "chat",
+    .path = "/chat/completions",
+    .has_choices = true,
+    .heartbeat = {": keep-alive\n\n", 14},
+    .end_mark = {"data: [DONE]\n\n", 14},
     .peek_request = chat_peek_request,
     .decode_request = chat_decode_request,
     .encode_request = chat_encode_request,

@@ -117,7 +117,8 @@ static void begin_tool(struct chat_feed *x, struct chat_choice *c, struct chat_t
     c->any_tool = true;
     struct event *ev = put_of_block(x, EV_BLOCK_BEGIN, c, t->kind, t->block);
     ev->flags = EVF_CONTENT;
-    ev->u.begin = (struct event_begin){id, name, t->wire_index == LEGACY_INDEX ? 0 : t->wire_index};
+    ev->u.begin = (struct event_begin){
+        .id = id, .name = name, .wire_index = t->wire_index == LEGACY_INDEX ? 0 : t->wire_index};
 }
 
 static void free_pending(struct chat_choice *c) {

@@ -105,9 +105,12 @@ static void put_start(struct chat_feed *x, struct decoder *d, const struct chunk
     double created = yyjson_is_num(k->created) ? yyjson_get_num(k->created) : -1;
     struct event *ev = chat_put(x, EV_START);
     ev->flags = role.len == 0 ? EVF_SYNTH : 0;
-    ev->u.start = (struct event_start){json_doc_str(k->id), json_doc_str(k->model),
-                                       role.len ? role : SLICE("assistant"),
-                                       created > 0 && created < 9e15 ? (int64_t)created : -1};
+    ev->u.start = (struct event_start){
+        .origin = dialect_chat.name,
+        .id = json_doc_str(k->id),
+        .model = json_doc_str(k->model),
+        .role = role.len ? role : SLICE("assistant"),
+        .created = created > 0 && created < 9e15 ? (int64_t)created : -1};
 }
 
 static void put_usage(struct chat_feed *x, struct decoder *d, const struct chunk *k,

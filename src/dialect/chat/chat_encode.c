@@ -292,7 +292,7 @@ static void on_opaque(struct encoder *x, struct json_writer *w, const struct eve
 }
 
 static void on_error(struct encoder *x, struct json_writer *w, const struct api_error *er) {
-    if (w->rc == 0) w->rc = chat_encode_error_event(er, w->out);
+    if (w->rc == 0) w->rc = chat_encode_error_event(er, NULL, w->out);
     x->is_over = true;
 }
 
@@ -345,6 +345,7 @@ static void write_event(struct encoder *x, struct json_writer *w, const struct e
     case EV_FINISH: on_finish(x, w, ev); break;
     case EV_USAGE: on_usage(x, ev); break;
     case EV_ERROR: on_error(x, w, &ev->u.error); break;
+    case EV_PART: break;
     case EV_PING: jw(w, SSE_HEARTBEAT); break;
     case EV_OPAQUE: on_opaque(x, w, ev); break;
     case EV_END: on_end(x, w); break;

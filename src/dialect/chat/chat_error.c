@@ -221,7 +221,9 @@ int chat_encode_error(const struct api_error *er, struct buf *out) {
     return jw_end(&w);
 }
 
-int chat_encode_error_event(const struct api_error *er, struct buf *out) {
+int chat_encode_error_event(const struct api_error *er, const struct decoder *after,
+                            struct buf *out) {
+    (void)after;
     struct json_writer w = jw_begin(out);
     jw(&w, SLICE("data: "));
     w_error(&w, er);

@@ -7,7 +7,8 @@
 #include <stdio.h>
 
 #include "base/json_scan.h"
-#include "dialect/json_text.h"
+#include "dialect/peek.h"
+#include "dialect/request_read.h"
 
 struct reader {
     struct arena *a;
@@ -18,36 +19,17 @@ struct reader {
     struct slice messages, tools, tool_choice, functions, function_call, stop, user;
 };
 
-static int refuse(struct reader *r, const char *code, const char *param, const char *format, ...)
-    PRINTF_LIKE(4, 5);
-static int refuse(struct reader *r, const char *code, const char *param, const char *format, ...) {
-    struct err e;
-    char text[ERR_TEXT_BYTES];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
-    va_end(args);
-    err_set(&e, ERR_USAGE, "%s", text);
-    r->fault->code = code;
-    snprintf(r->fault->param, sizeof r->fault->param, "%s", param);
-    memcpy(r->fault->message, e.text, sizeof r->fault->message);
-    return -ERR_USAGE;
-}
+#define refuse(r, ...) request_refuse((r)->fault, __VA_ARGS__)
 
 static int refuse_type(struct reader *r, const char *param, const char *expected,
                        struct slice got) {
-    return refuse(r, "invalid_type", param,
-                  "Invalid type for '%s': expected %s, but got %s instead.", param, expected,
-                  json_text_type(got));
+    return request_refuse_type(r->fault, param, expected, got);
 }
 
 /* ---- small pieces ---- */
 
 static void add_field(struct reader *r, struct field ***end, struct slice key, struct slice value) {
-    struct field *f = arena_alloc(r->a, sizeof *f);
-    *f = (struct field){NULL, key, value};
-    **end = f;
-    *end = &f->next;
+    field_add(r->a, end, key, value);
 }
 
 static struct slice string_of(struct reader *r, struct slice token) {
@@ -55,30 +37,11 @@ static struct slice string_of(struct reader *r, struct slice token) {
 }
 
 static struct slice member(struct reader *r, struct slice object, struct slice name) {
-    struct json_walk w = json_walk_begin(object);
-    struct slice key, value, found = SLICE_NULL;
-    while (json_walk_member(&w, &key, &value)) {
-        if (slice_eq(json_text_unescape(key, r->a), name)) found = value;
-    }
-    return found;
+    return json_member(object, name, r->a);
 }
 
-/* A growing array of parts in the arena. */
-struct parts {
-    struct part *list;
-    unsigned n, cap;
-};
-
 static struct part *add_part(struct reader *r, struct parts *ps, enum part_kind kind) {
-    if (ps->n == ps->cap) {
-        ps->cap = ps->cap ? ps->cap * 2 : 2;
-        struct part *list = arena_alloc(r->a, ps->cap * sizeof *list);
-        if (ps->n > 0) memcpy(list, ps->list, ps->n * sizeof *list);
-        ps->list = list;
-    }
-    struct part *p = &ps->list[ps->n++];
-    *p = (struct part){.kind = kind};
-    return p;
+    return parts_add(ps, r->a, kind);
 }
 
 /* ---- content parts ---- */
@@ -324,15 +287,11 @@ static int read_message(struct reader *r, struct message *m, struct slice raw, u
 
 static int read_messages(struct reader *r) {
     struct json_walk w = json_walk_begin(r->messages);
-    struct message **end = &r->rq->messages;
     struct slice raw;
     while (json_walk_element(&w, &raw)) {
-        struct message *m = arena_alloc(r->a, sizeof *m);
-        int rc = read_message(r, m, raw, r->rq->n_messages);
+        unsigned i = r->rq->n_messages;
+        int rc = read_message(r, message_add(r->rq, r->a, ROLE_USER), raw, i);
         if (rc) return rc;
-        *end = m;
-        end = &m->next;
-        r->rq->n_messages++;
     }
     return 0;
 }
@@ -375,7 +334,6 @@ static void read_tool(struct reader *r, struct tool *t, struct slice raw) {
 static int read_tools(struct reader *r) {
     struct slice list = r->rq->tools_are_functions ? r->functions : r->tools, raw;
     const char *param = r->rq->tools_are_functions ? "functions" : "tools";
-    struct tool **end = &r->rq->tools;
     if (list.ptr && !json_text_is(list, '['))
         return refuse_type(r, param, "an array of objects", list);
     struct json_walk w = json_walk_begin(list);
@@ -383,11 +341,7 @@ static int read_tools(struct reader *r) {
         char where[32];
         snprintf(where, sizeof where, "%s[%u]", param, r->rq->n_tools);
         if (!json_text_is(raw, '{')) return refuse_type(r, where, "an object", raw);
-        struct tool *t = arena_alloc(r->a, sizeof *t);
-        read_tool(r, t, raw);
-        *end = t;
-        end = &t->next;
-        r->rq->n_tools++;
+        read_tool(r, tool_add(r->rq, r->a), raw);
     }
     return 0;
 }
@@ -486,7 +440,7 @@ static void settle_functions(struct reader *r) {
 
 int chat_decode_request(struct slice body, struct arena *a, struct llm_request *out,
                         struct request_fault *fault) {
-    *out = (struct llm_request){.origin = dialect_chat.name};
+    request_init(out, dialect_chat.name);
     struct reader r = {.a = a, .rq = out, .fault = fault, .params_end = &out->params};
     int rc = chat_peek_request(body, a, &out->env, fault);
     if (rc == 0) rc = read_root(&r, body);

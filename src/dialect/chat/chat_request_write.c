@@ -361,7 +361,10 @@ static void params(struct writer *x) {
     }
 }
 
-int chat_encode_request(const struct llm_request *rq, struct buf *out, struct err *e) {
+int chat_encode_request(const struct llm_request *rq, struct translation *t, struct buf *out,
+                        struct request_fault *fault) {
+    (void)t;
+    (void)fault;
     struct writer x = {.w = jw_begin(out), .rq = rq};
     x.raws_are_chat = rq->origin && strcmp(rq->origin, dialect_chat.name) == 0;
     open_object(&x);
@@ -373,6 +376,5 @@ int chat_encode_request(const struct llm_request *rq, struct buf *out, struct er
     string_member(&x, "user", rq->user);
     params(&x);
     close_object(&x);
-    int rc = jw_end(&x.w);
-    return rc ? err_set(e, ERR_LIMIT, "the request is larger than %zu bytes", out->max) : 0;
+    return jw_end(&x.w);
 }

@@ -12,7 +12,10 @@ static void add_text(struct answer *an, uint32_t block, struct slice text) {
 static struct answer *sample(void) {
     struct answer *an = answer_new(100000);
     add(an, (struct event){.kind = EV_START,
-                           .u.start = {SLICE("id"), SLICE("m"), SLICE("assistant"), 7}});
+                           .u.start = {.id = SLICE("id"),
+                                       .model = SLICE("m"),
+                                       .role = SLICE("assistant"),
+                                       .created = 7}});
     add(an,
         (struct event){.kind = EV_BLOCK_BEGIN, .choice = 1, .block = 0, .block_kind = BLOCK_TEXT});
     add_text(an, 0, SLICE("one "));
@@ -20,7 +23,7 @@ static struct answer *sample(void) {
                            .choice = 0,
                            .block = 1,
                            .block_kind = BLOCK_TOOL_CALL,
-                           .u.begin = {SLICE("call"), SLICE("f"), 0}});
+                           .u.begin = {.id = SLICE("call"), .name = SLICE("f")}});
     add_text(an, 1, SLICE("{}"));
     add_text(an, 0, SLICE("two"));
     add(an,

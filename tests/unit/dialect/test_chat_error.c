@@ -133,7 +133,7 @@ static void one_form_is_written(void **state) {
         buf_init(&event, TEST_BYTES);
         assert_int_equal(dialect_chat.encode_error(&cases[i].er, &b), 0);
         assert_slices(buf_slice(&b), slice_cstr(cases[i].body));
-        assert_int_equal(dialect_chat.encode_error_event(&cases[i].er, &event), 0);
+        assert_int_equal(dialect_chat.encode_error_event(&cases[i].er, NULL, &event), 0);
         assert_int_equal(event.len, b.len + 8);
         assert_memory_equal(event.ptr, "data: ", 6);
         assert_memory_equal(event.ptr + 6, b.ptr, b.len);
@@ -149,7 +149,7 @@ static void all_or_nothing(void **state) {
     for (size_t max = 0; max < 70; max++) {
         struct buf b;
         buf_init(&b, max);
-        assert_int_equal(dialect_chat.encode_error_event(&er, &b), -ERR_LIMIT);
+        assert_int_equal(dialect_chat.encode_error_event(&er, NULL, &b), -ERR_LIMIT);
         assert_int_equal(b.len, 0);
         buf_dispose(&b);
     }

@@ -32,12 +32,12 @@ static void check_round_trip(struct slice body, const char *origin) {
     struct arena *a = arena_new();
     struct llm_request rq;
     struct buf out;
-    struct err e;
+    struct request_fault fault;
     decode(body, a, &rq);
     assert_string_equal(rq.origin, "chat");
     rq.origin = origin;
     buf_init(&out, TEST_BYTES);
-    assert_int_equal(dialect_chat.encode_request(&rq, &out, &e), 0);
+    assert_int_equal(dialect_chat.encode_request(&rq, NULL, &out, &fault), 0);
     assert_same_json(body, buf_slice(&out));
     buf_dispose(&out);
     arena_free(a);
@@ -240,7 +240,7 @@ static void the_stream_flag_follows_the_envelope(void **state) {
         for (int want = 0; want < 2; want++) {
             rq.env.stream = want;
             buf_init(&out, TEST_BYTES);
-            assert_int_equal(dialect_chat.encode_request(&rq, &out, NULL), 0);
+            assert_int_equal(dialect_chat.encode_request(&rq, NULL, &out, &fault), 0);
             assert_int_equal(dialect_chat.peek_request(buf_slice(&out), a, &env, &fault), 0);
             assert_int_equal(env.stream, want);
             buf_dispose(&out);
@@ -294,11 +294,11 @@ static void a_full_buffer_is_told(void **state) {
     struct arena *a = arena_new();
     struct llm_request rq;
     struct buf out;
-    struct err e;
+    struct request_fault fault;
     decode(slice_cstr(plain[3]), a, &rq);
     for (size_t max = 0; max < 300; max += 7) {
         buf_init(&out, max);
-        assert_int_equal(dialect_chat.encode_request(&rq, &out, &e), -ERR_LIMIT);
+        assert_int_equal(dialect_chat.encode_request(&rq, NULL, &out, &fault), -ERR_LIMIT);
         assert_int_equal(out.len, 0);
         buf_dispose(&out);
     }

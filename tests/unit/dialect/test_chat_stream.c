@@ -166,9 +166,10 @@ static void add_extra(struct script *s, struct rng *g, struct lane *l, uint16_t 
 }
 
 static void finish_lane(struct script *s, struct rng *g, struct lane *l, uint16_t choice) {
-    static const struct finish ends[] = {{STOP_END, {"stop", 4}, {NULL, 0}},
-                                         {STOP_LENGTH, {"length", 6}, {NULL, 0}},
-                                         {STOP_FILTER, {"content_filter", 14}, {NULL, 0}}};
+    static const struct finish ends[] = {
+        {.reason = STOP_END, .wire = {"stop", 4}},
+        {.reason = STOP_LENGTH, .wire = {"length", 6}},
+        {.reason = STOP_FILTER, .wire = {"content_filter", 14}}};
     for (unsigned i = 0; i < l->n_tools; i++) {
         struct event *ev = add(s, EV_BLOCK_END);
         ev->choice = choice;
@@ -205,8 +206,10 @@ static void make_script(struct script *s, struct rng *g, struct arena *a) {
     struct lane lanes[MAX_CHOICES] = {0};
     *s = (struct script){.a = a, .n_choices = (unsigned)(1 + rng_below(g, MAX_CHOICES))};
     struct event *ev = add(s, EV_START);
-    ev->u.start = (struct event_start){SLICE("chatcmpl-1"), SLICE("m"), SLICE("assistant"),
-                                       1763683200};
+    ev->u.start = (struct event_start){.id = SLICE("chatcmpl-1"),
+                                       .model = SLICE("m"),
+                                       .role = SLICE("assistant"),
+                                       .created = 1763683200};
     for (uint64_t n = rng_below(g, 40); n > 0; n--) {
         uint16_t choice = (uint16_t)rng_below(g, s->n_choices);
         step(s, g, &lanes[choice], choice);
