@@ -14,6 +14,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/log.h"
+#include "dialect/capabilities.h"
 #include "dialect/dialect.h"
 
 enum provider_auth { AUTH_KEY, AUTH_PASSTHROUGH, AUTH_NONE };
@@ -49,6 +50,11 @@ struct config_provider {
     bool is_mock;                    /* the built-in mock: its base_url is filled in at start */
     /* NULL-terminated: further request headers of the client that go upstream */
     const char *const *forward_headers;
+    const struct preset *preset;     /* the row it started from: its own, or its dialect's */
+    struct capabilities caps;        /* the preset's, with what the config changed */
+    const char *auth_header;         /* how api_key is sent: "authorization" (Bearer), "x-api-key", "api-key" */
+    const char *query;               /* put behind every path: "api-version=2024-10-21"; NULL: none */
+    const char *api_version;         /* anthropic-version that is sent; messages only */
 };
 
 struct config_target {
@@ -85,9 +91,15 @@ struct config {
          * answer is passed on as it comes; 1 MiB */
         uint64_t response_bytes;
         uint64_t cut_through_bytes;      /* 64 KiB */
+        uint64_t transcript_bytes;       /* of one answer, where it must be kept; 16 MiB */
         /* whole process; 0: no limit (descriptors still limit) */
         uint64_t max_connections, max_connections_per_ip, max_streams;
     } limits;
+    /* What the gateway remembers for responses clients whose upstream does not (conversations,
+     * stored answers), and reasoning that clients drop: in memory. */
+    struct { int64_t ttl_ns; uint64_t max_bytes; } state;
+    /* every stream that goes out and comes in is checked against its dialect's grammar */
+    bool check_order;
     struct {
         int64_t head_ns, body_ns, idle_ns, write_ns;   /* client side */
         int64_t drain_ns;                /* drain_timeout */
