@@ -11,7 +11,10 @@
 
 struct block_store {
     struct answer_block view;
-    struct buf text, signature, audio;
+    struct buf text, signature, audio, annotations_json, opaque;
+    size_t *parts;
+    struct annotation *annotations;
+    unsigned cap_parts, cap_annotations;
 };
 
 struct choice_store {
@@ -45,9 +48,14 @@ struct answer *answer_new(size_t max_bytes) {
 void answer_free(struct answer *an) {
     if (!an) return;
     for (unsigned i = 0; i < an->n_blocks; i++) {
-        buf_dispose(&an->blocks[i].text);
-        buf_dispose(&an->blocks[i].signature);
-        buf_dispose(&an->blocks[i].audio);
+        struct block_store *b = &an->blocks[i];
+        buf_dispose(&b->text);
+        buf_dispose(&b->signature);
+        buf_dispose(&b->audio);
+        buf_dispose(&b->annotations_json);
+        buf_dispose(&b->opaque);
+        mem_free(b->parts);
+        mem_free(b->annotations);
     }
     for (unsigned i = 0; i < an->n_choices; i++) {
         buf_dispose(&an->choices[i].logprobs);
@@ -91,6 +99,7 @@ static int keep(struct answer *an, struct slice s, struct slice *out) {
 }
 
 static struct block_store *find_block(struct answer *an, uint32_t id) {
+    if (id < an->n_blocks && an->blocks[id].view.id == id) return &an->blocks[id]; /* as a rule */
     for (unsigned i = an->n_blocks; i > 0; i--) {
         if (an->blocks[i - 1].view.id == id) return &an->blocks[i - 1];
     }
@@ -119,9 +128,11 @@ static struct choice_store *need_choice(struct answer *an, uint16_t index) {
 static int add_start(struct answer *an, const struct event_start *s) {
     if (an->has_start) return 0;
     an->has_start = true;
+    an->start.origin = s->origin;
     an->start.created = s->created;
     int rc = keep(an, s->id, &an->start.id);
     if (rc == 0) rc = keep(an, s->model, &an->start.model);
+    if (rc == 0) rc = keep(an, s->service_tier, &an->start.service_tier);
     return rc ? rc : keep(an, s->role, &an->start.role);
 }
 
@@ -132,23 +143,50 @@ static int add_block(struct answer *an, const struct event *ev) {
         an->cap_blocks = an->cap_blocks ? an->cap_blocks * 2 : 4;
         an->blocks = mem_realloc(an->blocks, an->cap_blocks * sizeof *an->blocks);
     }
+    const struct event_begin *begin = &ev->u.begin;
     struct block_store *b = &an->blocks[an->n_blocks++];
-    *b = (struct block_store){
-        .view = {
-            .id = ev->block, .choice = ev->choice, .kind = ev->block_kind, .audio_expires_at = -1}};
+    *b = (struct block_store){.view = {.id = ev->block,
+                                       .choice = ev->choice,
+                                       .kind = ev->block_kind,
+                                       .group = begin->group,
+                                       .is_raw = begin->is_raw,
+                                       .audio_expires_at = -1}};
     buf_init(&b->text, an->max_bytes);
     buf_init(&b->signature, an->max_bytes);
     buf_init(&b->audio, an->max_bytes);
-    rc = keep(an, ev->u.begin.id, &b->view.tool_id);
-    return rc ? rc : keep(an, ev->u.begin.name, &b->view.tool_name);
+    buf_init(&b->annotations_json, an->max_bytes);
+    buf_init(&b->opaque, an->max_bytes);
+    rc = keep(an, begin->id, &b->view.tool_id);
+    if (rc == 0) rc = keep(an, begin->name, &b->view.tool_name);
+    if (rc == 0) rc = keep(an, begin->name_space, &b->view.name_space);
+    if (rc == 0) rc = keep(an, begin->item_id, &b->view.item_id);
+    if (rc == 0) rc = append(an, &b->text, begin->input_json);
+    return rc ? rc : keep(an, ev->raw_json, &b->view.raw_json);
 }
 
-static int add_opaque(struct answer *an, const struct event *ev) {
-    struct block_store *b = ev->block_kind == BLOCK_AUDIO ? find_block(an, ev->block) : NULL;
-    if (!b) return 0;
-    if (json_text_is(ev->raw_json, '"')) return append_item(an, &b->audio, ev->raw_json);
+static int add_audio(struct answer *an, struct block_store *b, struct slice json) {
+    if (json_text_is(json, '"')) return append_item(an, &b->audio, json);
     int64_t when;
-    if (json_text_int(ev->raw_json, &when)) b->view.audio_expires_at = when;
+    if (json_text_int(json, &when)) b->view.audio_expires_at = when;
+    return 0;
+}
+
+/* What is of the stream, and of no block, is nothing of the answer's. */
+static int add_opaque(struct answer *an, const struct event *ev) {
+    struct block_store *b = find_block(an, ev->block);
+    if (!b || b->view.kind != ev->block_kind || b->view.closed) return 0;
+    if (ev->block_kind == BLOCK_AUDIO) return add_audio(an, b, ev->raw_json);
+    return append_item(an, &b->opaque, ev->raw_json);
+}
+
+static int add_part(struct answer *an, struct block_store *b) {
+    int rc = charge(an, sizeof *b->parts);
+    if (rc) return rc;
+    if (b->view.n_parts == b->cap_parts) {
+        b->cap_parts = b->cap_parts ? b->cap_parts * 2 : 4;
+        b->parts = mem_realloc(b->parts, b->cap_parts * sizeof *b->parts);
+    }
+    b->parts[b->view.n_parts++] = b->text.len;
     return 0;
 }
 
@@ -156,6 +194,7 @@ static int add_to_block(struct answer *an, const struct event *ev) {
     struct block_store *b = find_block(an, ev->block);
     if (!b) return -ERR_PROTOCOL;
     if (ev->kind == EV_BLOCK_END) b->view.closed = true;
+    if (ev->kind == EV_PART) return add_part(an, b);
     if (ev->kind == EV_SIGNATURE) return append(an, &b->signature, ev->text);
     if (ev->kind == EV_DELTA && !(ev->flags & EVF_RECAP)) return append(an, &b->text, ev->text);
     return 0;
@@ -173,9 +212,27 @@ static int add_tokens(struct answer *an, const struct event *ev) {
     return rc;
 }
 
+static int add_block_annotation(struct answer *an, struct block_store *b, const struct event *ev) {
+    struct annotation copy = ev->u.annotation;
+    int rc = charge(an, sizeof copy);
+    if (rc == 0) rc = keep(an, copy.url, &copy.url);
+    if (rc == 0) rc = keep(an, copy.title, &copy.title);
+    if (rc == 0) rc = append_item(an, &b->annotations_json, ev->raw_json);
+    if (rc) return rc;
+    if (b->view.n_annotations == b->cap_annotations) {
+        b->cap_annotations = b->cap_annotations ? b->cap_annotations * 2 : 4;
+        b->annotations = mem_realloc(b->annotations, b->cap_annotations * sizeof *b->annotations);
+    }
+    b->annotations[b->view.n_annotations++] = copy;
+    return 0;
+}
+
+/* Of its block, and, as it came, of the choice. */
 static int add_annotation(struct answer *an, const struct event *ev) {
     struct choice_store *c = need_choice(an, ev->choice);
-    return c ? append_item(an, &c->annotations, ev->raw_json) : -ERR_LIMIT;
+    struct block_store *b = find_block(an, ev->block);
+    int rc = c ? append_item(an, &c->annotations, ev->raw_json) : -ERR_LIMIT;
+    return rc == 0 && b && b->view.choice == ev->choice ? add_block_annotation(an, b, ev) : rc;
 }
 
 static int add_finish(struct answer *an, const struct event *ev) {
@@ -185,7 +242,8 @@ static int add_finish(struct answer *an, const struct event *ev) {
     c->view.has_finish = true;
     c->view.finish.reason = ev->u.finish.reason;
     int rc = keep(an, ev->u.finish.wire, &c->view.finish.wire);
-    return rc ? rc : keep(an, ev->u.finish.stop_sequence, &c->view.finish.stop_sequence);
+    if (rc == 0) rc = keep(an, ev->u.finish.stop_sequence, &c->view.finish.stop_sequence);
+    return rc ? rc : keep(an, ev->u.finish.details, &c->view.finish.details);
 }
 
 static int add_usage(struct answer *an, const struct usage *u) {
@@ -204,6 +262,7 @@ static int add_error(struct answer *an, const struct api_error *er) {
     if (rc == 0) rc = keep(an, er->type, &an->error.type);
     if (rc == 0) rc = keep(an, er->code, &an->error.code);
     if (rc == 0) rc = keep(an, er->param, &an->error.param);
+    if (rc == 0) rc = keep(an, er->request_id, &an->error.request_id);
     return rc ? rc : keep(an, er->raw, &an->error.raw);
 }
 
@@ -213,6 +272,7 @@ int answer_add(struct answer *an, const struct event *ev) {
     case EV_BLOCK_BEGIN: return need_choice(an, ev->choice) ? add_block(an, ev) : -ERR_LIMIT;
     case EV_DELTA:
     case EV_SIGNATURE:
+    case EV_PART:
     case EV_BLOCK_END: return add_to_block(an, ev);
     case EV_LOGPROBS: return add_tokens(an, ev);
     case EV_ANNOTATION: return add_annotation(an, ev);
@@ -220,7 +280,6 @@ int answer_add(struct answer *an, const struct event *ev) {
     case EV_USAGE: return add_usage(an, &ev->u.usage);
     case EV_ERROR: return add_error(an, &ev->u.error);
     case EV_OPAQUE: return add_opaque(an, ev);
-    case EV_PART:
     case EV_PING:
     case EV_END:
     case EV_KIND_COUNT: break;
@@ -241,6 +300,10 @@ unsigned answer_blocks(const struct answer *an, const struct answer_block **out)
         v->text = buf_slice(&an->blocks[i].text);
         v->signature = buf_slice(&an->blocks[i].signature);
         v->audio_data_json = buf_slice(&an->blocks[i].audio);
+        v->annotations_json = buf_slice(&an->blocks[i].annotations_json);
+        v->opaque_json = buf_slice(&an->blocks[i].opaque);
+        v->parts = an->blocks[i].parts;
+        v->annotations = an->blocks[i].annotations;
     }
     *out = an->block_views;
     return an->n_blocks;

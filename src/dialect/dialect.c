@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dialect/dialect.h"
 
-const struct dialect *const dialects[] = {&dialect_chat, NULL};
+const struct dialect *const dialects[] = {&dialect_chat, &dialect_completions, &dialect_responses,
+                                         &dialect_messages, NULL};
 
 const struct dialect *dialect_find(struct slice name) {
     for (unsigned i = 0; dialects[i]; i++) {

@@ -84,7 +84,9 @@ struct dialect {
 
     struct encoder *(*encoder_new)(const struct encoder_options *o);
     /* Appends whole frames. Takes what a shaper for this dialect gives (is_sequential: one block at
-     * a time); EV_ERROR ends the stream in the dialect's own form. */
+     * a time); EV_ERROR ends the stream in the dialect's own form. -ERR_LIMIT:
+     * out is full, or max_bytes is met (the dialect's error event was appended then: the stream is
+     * over, what follows is ignored). -ERR_PROTOCOL: blocks are open at once, nothing appended. */
     int (*encoder_event)(struct encoder *x, const struct event *ev, struct buf *out) MUST_CHECK;
     void (*encoder_free)(struct encoder *x);
 

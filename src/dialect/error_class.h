@@ -32,7 +32,9 @@ const char *error_class_name(enum error_class c);
 /* From status, type, code and message, whatever vendor's they are. */
 enum error_class error_classify(const struct api_error *er);
 /* `in`'s message, param and request id with the vendor's own status, type and code. Where `in` is
- * in these words already, it stays. Slices are in's or literals. */
+ * in these words already, it stays. Slices are in's or literals, but for a message that Anthropic's
+ * clients look for ("prompt is too long"): this thread's, until its next call. */
+#define ERROR_MESSAGE_BYTES 1280
 void error_for_openai(const struct api_error *in, struct api_error *out);
 void error_for_anthropic(const struct api_error *in, struct api_error *out);
 

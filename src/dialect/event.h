@@ -42,7 +42,7 @@ enum event_kind {
     EV_USAGE,          /* u.usage */
     EV_ERROR,          /* u.error; nothing follows */
     EV_PING,
-    EV_OPAQUE,         /* raw_json; of a block, or of the stream when block_kind is BLOCK_OPAQUE */
+    EV_OPAQUE,         /* raw_json; of a block, or of the stream: block is BLOCK_NONE */
     EV_END,            /* the dialect's own end mark ("[DONE]", message_stop, response.completed) */
     EV_KIND_COUNT
 };
@@ -61,6 +61,7 @@ enum block_kind {
     BLOCK_KIND_COUNT
 };
 const char *block_kind_name(enum block_kind k);
+#define BLOCK_NONE UINT32_MAX
 
 enum event_flag {
     EVF_RECAP = 1 << 0,

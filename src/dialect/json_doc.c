@@ -37,17 +37,22 @@ static int refuse(struct slice text, const yyjson_read_err *read_err, struct err
 }
 
 static yyjson_doc *parse(struct slice text, const yyjson_alc *alc, yyjson_read_err *out_err) {
-    /* Without YYJSON_READ_INSITU the parser reads a copy and does not write to the text. */
-    return yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_NOFLAG, alc,
+    /* Without YYJSON_READ_INSITU the parser reads a copy and does not write to the text. Numbers
+     * that no double holds are JSON, too: arguments may have them, and keep their spelling. */
+    return yyjson_read_opts((char *)(uintptr_t)text.ptr, text.len, YYJSON_READ_BIGNUM_AS_RAW, alc,
                             out_err);
 }
 
 /* ---- strings that some servers get wrong ---- */
 
+static bool is_hex(char c) {
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
 /* At a backslash: a \uD800 … \uDFFF escape. */
 static bool is_surrogate(struct slice s, size_t at, bool *out_is_high) {
     if (at + 6 > s.len || s.ptr[at] != '\\' || s.ptr[at + 1] != 'u' ||
-        (s.ptr[at + 2] | 0x20) != 'd')
+        (s.ptr[at + 2] | 0x20) != 'd' || !is_hex(s.ptr[at + 4]) || !is_hex(s.ptr[at + 5]))
         return false;
     char kind = (char)(s.ptr[at + 3] | 0x20);
     *out_is_high = kind == '8' || kind == '9' || kind == 'a' || kind == 'b';
@@ -93,6 +98,10 @@ int json_doc_parse(struct json_doc *d, struct slice text, struct err *e) {
         yyjson_alc pool;
         yyjson_alc_pool_init(&pool, scratch, sizeof scratch);
         d->doc = parse(text, &pool, &read_err);
+        /* It cannot be deeper than it has values: the usual frame needs no look. */
+        bool is_deep = d->doc && yyjson_doc_get_val_count(d->doc) > WIRE_MAX_DEPTH &&
+                       !json_depth_ok(text, WIRE_MAX_DEPTH);
+        if (is_deep) d->doc = NULL;
         scratch_is_taken = d->doc != NULL;
         if (d->doc) return 0;
     }

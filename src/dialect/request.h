@@ -41,6 +41,7 @@ enum part_kind {
     PART_TOOL_RESULT,
     PART_OPAQUE
 };
+struct responses_item;
 struct part {
     enum part_kind kind;
     /* TEXT, REFUSAL, REASONING; a tool call's arguments or input; a tool result's text; a FILE that
@@ -52,6 +53,9 @@ struct part {
      * it; after request_adapt: as the target takes it, empty when it takes none */
     struct slice proof;
     struct slice item_id;            /* responses: the item's own id; empty: none */
+    /* responses: the message item that the part is content of (its other members); parts of one item
+     * share it. NULL: the part is an item itself, or of another dialect */
+    const struct responses_item *message_item;
     /* TOOL_RESULT with content of its own parts (text then empty): n_inner > 0 */
     struct part *inner;
     unsigned n_inner;
@@ -78,9 +82,9 @@ struct field {
 /* The normal form that every decoder makes, whatever its wire looks like:
  *   - system and developer texts are messages of those roles, at their place; `system` and
  *     `instructions` come first;
- *   - a tool's result is a message of its own with ROLE_TOOL and one PART_TOOL_RESULT (chat: several
- *     parts with the same id, text parts of one result); a user's turn that held results is split:
- *     results first, in order, then one user message with the rest;
+ *   - a tool's result is a message of its own with ROLE_TOOL (legacy functions': ROLE_FUNCTION) and
+ *     one PART_TOOL_RESULT; a user's turn that held results is split: results first, in order, then
+ *     one user message with the rest;
  *   - an assistant message holds what it said in order: reasoning, texts, calls. Responses' items
  *     of one turn are gathered into one (translation.md 2.5). */
 enum role { ROLE_SYSTEM, ROLE_DEVELOPER, ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL, ROLE_FUNCTION };

@@ -15,6 +15,7 @@ struct tool_name {
     struct tool_name *next;
     struct slice name, name_space;   /* the client's */
     struct slice sent;
+    enum tool_kind kind;             /* what the client declared; TOOL_OTHER: history alone knows it */
     bool is_custom;                  /* the client's tool is a custom one, the upstream's a function */
 };
 struct tool_id {
@@ -30,12 +31,15 @@ struct translation {
     const struct capabilities *caps; /* the upstream's */
     struct tool_name *names;
     struct tool_id *ids;
-    /* stop sequences that the upstream has no parameter for: matched in the answer (1.9) */
+    /* stop sequences that the upstream has no parameter for: matched in the answer (1.9), of which
+     * there is one choice then */
     struct slice *stops;
     unsigned n_stops;
     /* a tool that was added to get structured output: its arguments are the answer's text (1.10);
      * empty: none */
     struct slice json_tool;
+    /* chat: the client asked with `functions`: the first call is answered as a function_call */
+    bool legacy_functions;
     /* "a,b": fields that were left out without harm; for x-penstock-dropped. Each once. */
     char dropped[DROPPED_BYTES];
 };

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An upstream that sends anything: the decoder keeps the grammar of events, cuts leave JSON, and
- * what is written again is well-formed. The same bytes are read as a whole answer and as an error,
- * too. */
+ * what is written again is well-formed and keeps the dialect's own grammar. The same bytes are read
+ * as a whole answer and as an error, too. Completions is fuzzed by the same code. */
 #include <stdlib.h>
 
 #include "base/json_scan.h"
 #include "dialect/dialect.h"
 
+#ifndef DIALECT
+#define DIALECT dialect_chat
+#endif
+
 #define MAX_BYTES ((size_t)256 << 20)
 #define MAX_BLOCKS 4096
+#define MAX_CHOICES 4096
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -20,7 +25,8 @@ struct run {
     uint32_t n_blocks;
     enum { UNSEEN, OPEN, ENDED } blocks[MAX_BLOCKS];
     uint64_t offs[MAX_BLOCKS];
-    bool is_started, is_over, has_finish[128];
+    bool is_started, is_over, has_finish[MAX_CHOICES];
+    struct checker *checker;
 };
 
 static void must(bool holds) {
@@ -29,7 +35,7 @@ static void must(bool holds) {
 
 static void check_order(struct run *r, const struct event *ev) {
     must(!r->is_over);
-    must(ev->choice < 128);
+    must(ev->choice < MAX_CHOICES);
     must(r->is_started || ev->kind == EV_START || ev->kind == EV_ERROR || ev->kind == EV_END);
     if (ev->kind == EV_START) {
         must(!r->is_started);
@@ -64,7 +70,7 @@ static int on_event(void *self, const struct event *ev) {
     struct run *r = self;
     check_order(r, ev);
     check_block(r, ev);
-    int rc = dialect_chat.encoder_event(r->encoder, ev, &r->wire);
+    int rc = DIALECT.encoder_event(r->encoder, ev, &r->wire);
     must(rc == 0 || rc == -ERR_LIMIT);
     rc = answer_add(r->answer, ev);
     must(rc == 0 || rc == -ERR_LIMIT);
@@ -76,7 +82,7 @@ static void check_cuts(struct run *r, const struct sse_frame *f) {
     unsigned n = 0;
     struct buf data;
     size_t at = 0;
-    if (dialect_chat.strip_usage(r->decoder, f, cuts, 4, &n) != FRAME_CUT) return;
+    if (DIALECT.strip_usage(r->decoder, f, cuts, 4, &n) != FRAME_CUT) return;
     buf_init(&data, MAX_BYTES);
     for (unsigned i = 0; i < n; i++) {
         must(cuts[i].off >= at && cuts[i].off + cuts[i].len <= f->data.len);
@@ -93,17 +99,32 @@ static int on_frame(void *self, const struct sse_frame *f) {
     struct run *r = self;
     struct event_sink sink = {on_event, r};
     if (!(f->flags & SSE_EVENT)) return 0;
-    int rc = dialect_chat.decoder_feed(r->decoder, f, &sink, NULL);
+    int rc = DIALECT.decoder_feed(r->decoder, f, &sink, NULL);
     must(rc == 0 || rc == -ERR_PROTOCOL);
     check_cuts(r, f);
     return 0;
 }
 
+/* What an upstream left out and the decoder does not make up: a call's name, any choice at all. */
+static bool is_upstreams(const char *problem) {
+    return strstr(problem, "without a name") || strstr(problem, "before a choice's finish");
+}
+
 static int check_written(void *self, const struct sse_frame *f) {
-    (void)self;
+    struct run *r = self;
+    struct err e;
+    must(DIALECT.checker_frame(r->checker, f, &e) == 0 || is_upstreams(e.text));
     must(sse_frame_verdict(f) == SSE_PASS && f->flags & SSE_DATA && !(f->flags & SSE_MULTILINE));
     if (slice_eq(f->data, SLICE("[DONE]"))) return 0;
     must(json_scan_object(f->data, JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
+    return 0;
+}
+
+/* A checker of what the upstream sent: any answer, no crash. */
+static int check_sent(void *self, const struct sse_frame *f) {
+    struct err e;
+    int rc = DIALECT.checker_frame(self, f, &e);
+    must(rc == 0 || (rc == -ERR_PROTOCOL && e.text[0]));
     return 0;
 }
 
@@ -119,8 +140,8 @@ static void parse(struct slice bytes, int (*frame)(void *, const struct sse_fram
 static void begin(struct run *r) {
     static const struct encoder_options o = {
         .id = {"i", 1}, .model = {"m", 1}, .include_usage = true};
-    r->decoder = dialect_chat.decoder_new();
-    r->encoder = dialect_chat.encoder_new(&o);
+    r->decoder = DIALECT.decoder_new();
+    r->encoder = DIALECT.encoder_new(&o);
     r->answer = answer_new(1 << 20);
     r->n_blocks = 0;
     r->is_started = r->is_over = false;
@@ -132,14 +153,16 @@ static void end(struct run *r) {
     struct encoder_options o = {.id = SLICE("i"), .model = SLICE("m")};
     struct buf body;
     buf_init(&body, MAX_BYTES);
-    parse(buf_slice(&r->wire), check_written, NULL);
-    if (dialect_chat.encode_response(r->answer, &o, &body) == 0) {
+    r->checker = DIALECT.checker_new();
+    parse(buf_slice(&r->wire), check_written, r);
+    DIALECT.checker_free(r->checker);
+    if (DIALECT.encode_response(r->answer, &o, &body) == 0) {
         must(json_scan_object(buf_slice(&body), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
     }
     buf_dispose(&body);
     buf_dispose(&r->wire);
-    dialect_chat.decoder_free(r->decoder);
-    dialect_chat.encoder_free(r->encoder);
+    DIALECT.decoder_free(r->decoder);
+    DIALECT.encoder_free(r->encoder);
     answer_free(r->answer);
 }
 
@@ -148,9 +171,9 @@ static void check_error(struct slice in) {
     struct api_error er;
     struct buf body;
     buf_init(&body, MAX_BYTES);
-    dialect_chat.decode_error(500, in, a, &er);
+    DIALECT.decode_error(500, in, a, &er);
     must(er.message.len > 0);
-    must(dialect_chat.encode_error(&er, &body) == 0);
+    must(DIALECT.encode_error(&er, &body) == 0);
     must(json_scan_object(buf_slice(&body), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
     buf_dispose(&body);
     arena_free(a);
@@ -162,14 +185,19 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct slice in = slice_make((const char *)data, size);
     begin(&r);
     parse(in, on_frame, &r);
-    int rc = dialect_chat.decoder_finish(r.decoder, &sink, NULL);
+    int rc = DIALECT.decoder_finish(r.decoder, &sink, NULL);
     must(rc == 0 || rc == -ERR_PROTOCOL);
     must(rc != 0 || r.is_over);
     end(&r);
     begin(&r);
-    rc = dialect_chat.decode_response(in, &sink, NULL);
+    rc = DIALECT.decode_response(in, &sink, NULL);
     must(rc == 0 || rc == -ERR_PROTOCOL);
     end(&r);
     check_error(in);
+    struct checker *sent = DIALECT.checker_new();
+    parse(in, check_sent, sent);
+    rc = DIALECT.checker_end(sent, NULL);
+    must(rc == 0 || rc == -ERR_PROTOCOL);
+    DIALECT.checker_free(sent);
     return 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/golden/chat/: one file a case. What comes in is fed whole, byte by byte, and cut at every
- * position; each time the events, the bytes for a client that did not ask for usage, and the bytes
- * written from the events must be those of the file. PENSTOCK_GOLDEN_UPDATE=1 writes them anew:
+/* tests/golden/<dialect>/: one file a case. What comes in is fed whole, byte by byte, and cut at
+ * every position; each time the events, the bytes for a client that did not ask for usage (where
+ * the dialect has such clients), and the bytes written from the events must be those of the file,
+ * and what is written must keep the dialect's own grammar. PENSTOCK_GOLDEN_UPDATE=1 writes them anew:
  * read the difference before keeping it. */
 #include "unit/dialect/dialect_test.h"
 
@@ -9,7 +10,20 @@
 
 #define MAX_FILE_BYTES ((size_t)1 << 20)
 
+/* Folders, and how many cases each has at least. */
+static const struct folder {
+    const char *dialect, *made_id;
+    unsigned min_cases;
+} folders[] = {
+    {"chat", "chatcmpl-made", 50},
+    {"completions", "cmpl-made", 20},
+    {"responses", "resp_made", 48},
+    {"messages", "msg_made", 30},
+};
+
 struct transcript {
+    const struct dialect *dialect;
+    const char *made_id;
     char path[1024];
     struct buf head; /* everything up to the end of the input, as it stands in the file */
     struct buf in, events, stripped, encoded;
@@ -17,7 +31,9 @@ struct transcript {
 };
 
 struct run {
+    const struct dialect *dialect;
     struct buf events, stripped, encoded;
+    bool is_whole, is_unshaped;
     struct decoder *decoder;
     struct encoder *encoder;
     const struct sse_frame *frame;
@@ -43,7 +59,12 @@ static int on_event(void *self, const struct event *ev) {
     struct run *r = self;
     check_val(r, ev);
     put_event(&r->events, ev);
-    return dialect_chat.encoder_event(r->encoder, ev, &r->encoded);
+    if (r->is_unshaped) return 0;
+    int rc = r->dialect->encoder_event(r->encoder, ev, &r->encoded);
+    if (rc != -ERR_PROTOCOL) return rc;
+    put(&r->events, SLICE("! blocks are not in sequence: nothing more is written\n"));
+    r->is_unshaped = true;
+    return 0;
 }
 
 static void write_cut(struct run *r, const struct sse_frame *f, const struct span *cuts,
@@ -81,11 +102,12 @@ static int on_frame(void *self, const struct sse_frame *f) {
     enum sse_verdict verdict = sse_frame_verdict(f);
     r->frame = f;
     if (f->flags & SSE_EVENT) {
-        if (dialect_chat.decoder_feed(r->decoder, f, &sink, &e)) {
+        if (r->dialect->decoder_feed(r->decoder, f, &sink, &e)) {
             assert_int_equal(buf_appendf(&r->events, "! %s\n", e.text), 0);
         }
-        edit = dialect_chat.strip_usage(r->decoder, f, cuts, 4, &n);
+        if (r->dialect->strip_usage) edit = r->dialect->strip_usage(r->decoder, f, cuts, 4, &n);
     }
+    if (!r->dialect->strip_usage) return 0;
     if (f->flags & SSE_TAIL) return 0; /* the LF of a CR LF: in its frame when nothing is cut */
     if (verdict == SSE_DROP || edit == FRAME_DROP) return 0;
     if (edit == FRAME_CUT) write_cut(r, f, cuts, n);
@@ -104,7 +126,7 @@ static int feed_copy(struct sse_parser *p, struct slice s, const struct sse_sink
 
 /* Cut at every multiple of `step` (0: nowhere), and at `cut`. */
 static void run_stream(struct run *r, const struct transcript *t, size_t step, size_t cut) {
-    struct encoder_options o = {.id = SLICE("chatcmpl-made"),
+    struct encoder_options o = {.id = slice_cstr(t->made_id),
                                 .model = SLICE("model-made"),
                                 .created = 1700000000,
                                 .include_usage = t->include_usage};
@@ -114,11 +136,12 @@ static void run_stream(struct run *r, const struct transcript *t, size_t step, s
     struct sse_frame no_frame = {.data = SLICE("")};
     struct sse_parser p;
     struct err e;
+    *r = (struct run){.dialect = t->dialect};
     buf_init(&r->events, TEST_BYTES);
     buf_init(&r->stripped, TEST_BYTES);
     buf_init(&r->encoded, TEST_BYTES);
-    r->decoder = dialect_chat.decoder_new();
-    r->encoder = dialect_chat.encoder_new(&o);
+    r->decoder = r->dialect->decoder_new();
+    r->encoder = r->dialect->encoder_new(&o);
     sse_parser_init(&p, NULL);
     for (size_t at = 0; at < in.len;) {
         size_t n = step ? step : in.len - at;
@@ -128,14 +151,46 @@ static void run_stream(struct run *r, const struct transcript *t, size_t step, s
     }
     assert_int_equal(sse_parser_finish(&p, &frames, NULL), 0);
     r->frame = &no_frame;
-    if (dialect_chat.decoder_finish(r->decoder, &events, &e)) {
+    r->is_whole = r->dialect->decoder_finish(r->decoder, &events, &e) == 0;
+    if (!r->is_whole) {
         assert_int_equal(buf_appendf(&r->events, "finish: %s\n", e.text), 0);
     } else {
         put(&r->events, SLICE("finish: whole\n"));
     }
     sse_parser_dispose(&p);
-    dialect_chat.decoder_free(r->decoder);
-    dialect_chat.encoder_free(r->encoder);
+    r->dialect->decoder_free(r->decoder);
+    r->dialect->encoder_free(r->encoder);
+}
+
+/* ---- the grammar of what is written ---- */
+
+struct check {
+    const struct transcript *t;
+    struct checker *checker;
+};
+
+static int check_frame(void *self, const struct sse_frame *f) {
+    struct check *k = self;
+    struct err e;
+    if (k->t->dialect->checker_frame(k->checker, f, &e))
+        fail_msg("%s: %s: %.*s", k->t->path, e.text, SLICE_FMT(f->raw));
+    return 0;
+}
+
+static void check_grammar(const struct transcript *t, const struct run *r) {
+    struct check k = {.t = t};
+    struct sse_sink sink = {check_frame, &k};
+    struct sse_parser p;
+    struct err e;
+    if (!t->dialect->checker_new) return;
+    k.checker = t->dialect->checker_new();
+    sse_parser_init(&p, NULL);
+    assert_int_equal(sse_parser_feed(&p, buf_slice(&r->encoded), &sink, NULL), 0);
+    assert_true(sse_parser_at_border(&p));
+    sse_parser_dispose(&p);
+    bool is_over = r->is_whole && !r->is_unshaped;
+    if (is_over && t->dialect->checker_end(k.checker, &e)) fail_msg("%s: %s", t->path, e.text);
+    t->dialect->checker_free(k.checker);
 }
 
 static void run_dispose(struct run *r) {
@@ -221,15 +276,18 @@ static void update_file(const struct transcript *t) {
     FILE *f = fopen(t->path, "wb");
     assert_non_null(f);
     fwrite(t->head.ptr, 1, t->head.len, f);
-    fprintf(f, "--- events\n%.*s--- stripped\n%.*s--- encoded\n%.*s",
-            SLICE_FMT(buf_slice(&r.events)), SLICE_FMT(buf_slice(&r.stripped)),
-            SLICE_FMT(buf_slice(&r.encoded)));
+    fprintf(f, "--- events\n%.*s", SLICE_FMT(buf_slice(&r.events)));
+    if (t->dialect->strip_usage)
+        fprintf(f, "--- stripped\n%.*s", SLICE_FMT(buf_slice(&r.stripped)));
+    fprintf(f, "--- encoded\n%.*s", SLICE_FMT(buf_slice(&r.encoded)));
     fclose(f);
+    check_grammar(t, &r);
     run_dispose(&r);
 }
 
-static void check_file(const char *path) {
-    struct transcript t = {.include_usage = false};
+static void check_file(const struct folder *folder, const char *path) {
+    struct transcript t = {.dialect = dialect_find(slice_cstr(folder->dialect)),
+                           .made_id = folder->made_id};
     struct run r;
     snprintf(t.path, sizeof t.path, "%s", path);
     read_file(&t);
@@ -239,6 +297,7 @@ static void check_file(const char *path) {
     } else {
         for (size_t step = 0; step < 4; step++) {
             run_stream(&r, &t, step, 0);
+            if (step == 0) check_grammar(&t, &r);
             compare(&t, &r, step, 0);
         }
         for (size_t cut = 1; cut < t.in.len; cut++) {
@@ -250,22 +309,28 @@ static void check_file(const char *path) {
     for (size_t i = 0; i < sizeof all / sizeof *all; i++) buf_dispose(all[i]);
 }
 
+static unsigned check_folder(const struct folder *f) {
+    const char *root = getenv("PENSTOCK_SOURCE_ROOT"), *only = getenv("PENSTOCK_GOLDEN_ONLY");
+    char folder[512], path[1024];
+    unsigned n = 0;
+    snprintf(folder, sizeof folder, "%s/tests/golden/%s", root ? root : ".", f->dialect);
+    DIR *dir = opendir(folder);
+    for (struct dirent *entry; dir && (entry = readdir(dir));) {
+        if (!strstr(entry->d_name, ".txt")) continue;
+        n++;
+        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
+        if (!only || strstr(path, only)) check_file(f, path);
+    }
+    if (dir) closedir(dir);
+    return n;
+}
+
 static void every_transcript_at_every_split(void **state) {
     (void)state;
-    const char *root = getenv("PENSTOCK_SOURCE_ROOT");
-    char folder[512], path[1024];
-    snprintf(folder, sizeof folder, "%s/tests/golden/chat", root ? root : ".");
-    DIR *dir = opendir(folder);
-    assert_non_null(dir);
-    unsigned n = 0;
-    for (struct dirent *entry; (entry = readdir(dir));) {
-        if (!strstr(entry->d_name, ".txt")) continue;
-        snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-        check_file(path);
-        n++;
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++) {
+        if (!dialect_find(slice_cstr(folders[i].dialect))) continue;
+        assert_true(check_folder(&folders[i]) >= folders[i].min_cases);
     }
-    closedir(dir);
-    assert_true(n >= 50);
 }
 
 int main(void) {

@@ -15,11 +15,14 @@
 #define PENSTOCK_DIALECT_CHAT_PRIVATE_H
 
 #include "dialect/dialect.h"
+#include "dialect/error_read.h"
 #include "dialect/json_doc.h"
 #include "dialect/json_write.h"
+#include "dialect/mould.h"
 
 #define CHAT_MAX_CHOICES 128
 #define CHAT_MAX_TOOLS 128
+#define COMPLETIONS_MAX_CHOICES 4096 /* prompts times n */
 
 /* ---- choices to events (chat_choice.c) ---- */
 
@@ -30,8 +33,9 @@ struct chat_choice {
     uint16_t index;
     bool is_finished, any_tool;
     bool is_open, has_signature; /* a block other than a tool call is; the open one has */
+    bool has_text;               /* a text block was opened, the last one is text_block */
     enum block_kind kind;        /* of the open block */
-    uint32_t block;
+    uint32_t block, text_block;
     uint64_t off;
     struct chat_tool *tools;
     uint16_t n_tools, cap_tools;
@@ -57,30 +61,12 @@ void chat_flush(struct chat_feed *x, uint8_t flags);
 /* A delta, or the message of a whole answer. */
 void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delta,
                     yyjson_val *logprobs);
+/* What a choice of completions has in its place; logprobs as an OPAQUE event before its text. */
+void chat_put_completion(struct chat_feed *x, struct chat_choice *c, yyjson_val *text,
+                         yyjson_val *logprobs);
 /* Ends the choice's blocks, then FINISH. */
 void chat_put_finish(struct chat_feed *x, struct chat_choice *c, struct slice wire,
                      yyjson_val *stop_string, uint8_t flags);
-
-/* ---- the short cut for text deltas (chat_mould.c) ---- */
-
-struct chat_mould; /* freed by mem_free */
-/* Whether `data` is the mould around another plain string; that string's token, between its quotes.
- * */
-bool chat_mould_fits(struct chat_mould *m, struct slice data, struct span *out_string);
-/* Of a frame that meant one DELTA, of the string whose token is at `string`, and nothing else.
- * False: none was made, and what *mould holds is of another frame. */
-bool chat_mould_make(struct chat_mould **mould, struct slice data, struct span string);
-
-/* ---- errors (chat_error.c) ---- */
-
-/* Whether an object of the wire is an error, as the SDKs see it. */
-bool chat_is_error(yyjson_val *root);
-/* Reads any known form; slices into the document, or into `scratch` (numbers). */
-struct chat_error_scratch {
-    char code[24];
-};
-void chat_error_read(const struct json_doc *d, unsigned status, struct chat_error_scratch *scratch,
-                     struct api_error *out);
 
 /* ---- the vtable's functions ---- */
 
@@ -92,6 +78,8 @@ int chat_encode_request(const struct llm_request *rq, struct translation *t, str
                         struct request_fault *fault) MUST_CHECK;
 
 struct decoder *chat_decoder_new(void);
+/* The decoder of completions is this one, with another form of choice. */
+struct decoder *chat_decoder_new_completions(void);
 int chat_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct event_sink *sink,
                       struct err *e) MUST_CHECK;
 int chat_decoder_finish(struct decoder *d, const struct event_sink *sink, struct err *e) MUST_CHECK;
@@ -105,6 +93,8 @@ void chat_encoder_free(struct encoder *x);
 
 int chat_decode_response(struct slice body, const struct event_sink *sink,
                          struct err *e) MUST_CHECK;
+int chat_decode_completion(struct slice body, const struct event_sink *sink,
+                           struct err *e) MUST_CHECK;
 int chat_encode_response(const struct answer *an, const struct encoder_options *o,
                          struct buf *out) MUST_CHECK;
 
@@ -113,9 +103,20 @@ int chat_encode_error_event(const struct api_error *er, const struct decoder *af
                             struct buf *out) MUST_CHECK;
 void chat_decode_error(unsigned status, struct slice body, struct arena *a, struct api_error *out);
 
+/* ---- the order of a stream (chat_check.c) ---- */
+
+struct checker *chat_checker_new(void);
+struct checker *chat_checker_new_completions(void);
+int chat_checker_frame(struct checker *c, const struct sse_frame *f, struct err *e) MUST_CHECK;
+int chat_checker_end(struct checker *c, struct err *e) MUST_CHECK;
+void chat_checker_free(struct checker *c);
+
 /* ---- words (chat_words.c). chat_w_usage writes the wire's object when it is in chat's words, else
  * the counters ---- */
 
+/* Whose answer it is; nobody's is taken for chat's own. */
+enum chat_origin { CHAT_FROM_CHAT, CHAT_FROM_MESSAGES, CHAT_FROM_RESPONSES, CHAT_FROM_OTHER };
+enum chat_origin chat_origin_of(const struct event_start *told);
 /* Foreign reasons included. */
 enum stop_reason chat_stop_reason(struct slice wire);
 /* The word for clients; "error" for STOP_ERROR. */
@@ -125,5 +126,14 @@ void chat_read_usage(const struct json_doc *d, yyjson_val *usage, struct usage *
 #define CHAT_TOOL_ID_FORMAT "call_%llx_%u"
 
 void chat_w_usage(struct json_writer *w, const struct usage *u);
+/* An url_citation, with its place. */
+void chat_w_citation(struct json_writer *w, const struct annotation *a);
+void chat_w_citation_json(struct json_writer *w, struct slice url, struct slice title,
+                          int64_t start, int64_t end);
+/* An array of token objects in chat's form: of another dialect's (an array, or its elements), which
+ * may leave out what chat's clients need. */
+void chat_w_tokens(struct json_writer *w, struct slice tokens);
+/* What signatures of Anthropic's are called in reasoning_details. */
+#define CHAT_SIGNATURE_FORMAT SLICE("anthropic-claude-v1")
 
 #endif

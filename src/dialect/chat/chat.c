@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "dialect/chat/chat-private.h"
 
+#include "dialect/error_class.h"
+
 const struct dialect dialect_chat = {
     .name = "chat",
     .path = "/chat/completions",
@@ -22,5 +24,10 @@ const struct dialect dialect_chat = {
     .encode_response = chat_encode_response,
     .encode_error = chat_encode_error,
     .encode_error_event = chat_encode_error_event,
+    .translate_error = error_for_openai,
     .decode_error = chat_decode_error,
+    .checker_new = chat_checker_new,
+    .checker_frame = chat_checker_frame,
+    .checker_end = chat_checker_end,
+    .checker_free = chat_checker_free,
 };

@@ -80,6 +80,7 @@ static struct event *begin_block(struct chat_feed *x, struct chat_choice *c, enu
     c->block = (*x->next_block)++;
     c->off = 0;
     c->has_signature = false;
+    if (kind == BLOCK_TEXT) c->has_text = true, c->text_block = c->block;
     return put_of_block(x, EV_BLOCK_BEGIN, c, kind, c->block);
 }
 
@@ -93,6 +94,7 @@ static bool has_text(const yyjson_val *v) {
 
 static void put_string(struct chat_feed *x, struct chat_choice *c, enum block_kind kind,
                        const yyjson_val *string) {
+    if (c->has_signature && c->is_open && kind == BLOCK_REASONING) end_block(x, c);
     need_block(x, c, kind);
     put_text(x, c, kind, c->block, &c->off, json_doc_str(string));
     x->ev.val = json_doc_string_span(&x->doc, string);
@@ -282,23 +284,43 @@ static void put_signature(struct chat_feed *x, struct chat_choice *c, const yyjs
     c->has_signature = true;
 }
 
+/* A proof behind the text that it proves. In a whole answer each block is told once; in a stream a
+ * proof may come in pieces. */
+static void put_block_signature(struct chat_feed *x, struct chat_choice *c,
+                                const yyjson_val *signature) {
+    if (x->is_body && c->has_signature) end_block(x, c);
+    need_block(x, c, BLOCK_REASONING);
+    put_signature(x, c, signature);
+}
+
+static void put_redacted(struct chat_feed *x, struct chat_choice *c, const yyjson_val *sealed,
+                         yyjson_val *id) {
+    begin_block(x, c, BLOCK_REDACTED)->u.begin.item_id = json_doc_str(id);
+    put_signature(x, c, sealed);
+}
+
 /* One item of reasoning_details. Its text often repeats `reasoning`, which then has been taken. */
 static void put_reasoning_detail(struct chat_feed *x, struct chat_choice *c, yyjson_val *item,
                                  bool take_text) {
     yyjson_val *text = yyjson_obj_get(item, "text"), *signature = yyjson_obj_get(item, "signature");
-    yyjson_val *encrypted = yyjson_obj_get(item, "data");
+    yyjson_val *sealed = yyjson_obj_get(item, "data");
     if (!has_text(text)) text = yyjson_obj_get(item, "summary");
     if (take_text && has_text(text)) put_string(x, c, BLOCK_REASONING, text);
-    if (has_text(signature)) {
-        if (x->is_body && c->has_signature)
-            end_block(x, c); /* in a stream one may come in pieces */
-        need_block(x, c, BLOCK_REASONING);
-        put_signature(x, c, signature);
-    }
-    if (has_text(encrypted)) {
-        begin_block(x, c, BLOCK_REDACTED);
-        put_signature(x, c, encrypted);
-    }
+    if (has_text(signature)) put_block_signature(x, c, signature);
+    if (has_text(sealed)) put_redacted(x, c, sealed, yyjson_obj_get(item, "id"));
+}
+
+/* One item of thinking_blocks. In a stream the one with the signature may repeat the whole text. */
+static void put_thinking_block(struct chat_feed *x, struct chat_choice *c, yyjson_val *item,
+                               bool take_text) {
+    yyjson_val *text = yyjson_obj_get(item, "thinking"),
+               *signature = yyjson_obj_get(item, "signature"),
+               *sealed = yyjson_obj_get(item, "data");
+    bool is_snapshot = !x->is_body && has_text(signature) && c->is_open &&
+                       c->kind == BLOCK_REASONING && c->off > 0;
+    if (take_text && !is_snapshot && has_text(text)) put_string(x, c, BLOCK_REASONING, text);
+    if (has_text(signature)) put_block_signature(x, c, signature);
+    if (has_text(sealed)) put_redacted(x, c, sealed, NULL);
 }
 
 /* ---- content in parts, as some servers send it ---- */
@@ -344,15 +366,35 @@ static void put_audio(struct chat_feed *x, struct chat_choice *c, yyjson_val *au
     if (yyjson_is_num(expires_at)) put_audio_value(x, c, expires_at, 0);
 }
 
-static void put_annotations(struct chat_feed *x, const struct chat_choice *c,
-                            yyjson_val *annotations) {
+static int64_t code_points(yyjson_val *n) {
+    return yyjson_is_uint(n) && yyjson_get_uint(n) <= INT64_MAX ? (int64_t)yyjson_get_uint(n) : -1;
+}
+
+static struct annotation read_annotation(yyjson_val *item) {
+    yyjson_val *url = yyjson_obj_get(item, "url_citation");
+    struct annotation out = {.kind = ANNOTATION_OTHER, .start = -1, .end = -1};
+    if (!yyjson_is_obj(url)) return out;
+    out.kind = ANNOTATION_URL;
+    out.url = json_doc_str(yyjson_obj_get(url, "url"));
+    out.title = json_doc_str(yyjson_obj_get(url, "title"));
+    out.start = code_points(yyjson_obj_get(url, "start_index"));
+    out.end = code_points(yyjson_obj_get(url, "end_index"));
+    return out;
+}
+
+/* They are of the message's text, whatever has been opened since. */
+static void put_annotations(struct chat_feed *x, struct chat_choice *c, yyjson_val *annotations) {
     struct json_walk w = json_walk_begin(json_doc_member_raw(&x->doc, annotations));
     struct slice one;
-    while (json_walk_element(&w, &one)) {
-        if (!json_text_is(one, '{')) continue;
-        struct event *ev = put_of_block(x, EV_ANNOTATION, c, c->is_open ? c->kind : BLOCK_TEXT,
-                                        c->is_open ? c->block : 0);
+    size_t i, n;
+    yyjson_val *item;
+    yyjson_arr_foreach(annotations, i, n, item) {
+        if (!json_walk_element(&w, &one)) return;
+        if (!yyjson_is_obj(item)) continue;
+        if (!c->has_text) need_block(x, c, BLOCK_TEXT);
+        struct event *ev = put_of_block(x, EV_ANNOTATION, c, BLOCK_TEXT, c->text_block);
         ev->raw_json = one;
+        ev->u.annotation = read_annotation(item);
     }
 }
 
@@ -369,8 +411,8 @@ static void put_logprobs(struct chat_feed *x, const struct chat_choice *c, yyjso
 
 /* The members that mean something; the usual delta has one. */
 struct delta {
-    yyjson_val *content, *refusal, *reasoning_content, *reasoning, *reasoning_details, *tool_calls,
-        *function_call, *audio, *annotations;
+    yyjson_val *content, *refusal, *reasoning_content, *reasoning, *reasoning_details,
+        *thinking_blocks, *tool_calls, *function_call, *audio, *annotations;
 };
 
 static yyjson_val **member_of(struct delta *d, struct slice key) {
@@ -382,6 +424,7 @@ static yyjson_val **member_of(struct delta *d, struct slice key) {
     case 10: return IS("tool_calls") ? &d->tool_calls : NULL;
     case 11: return IS("annotations") ? &d->annotations : NULL;
     case 13: return IS("function_call") ? &d->function_call : NULL;
+    case 15: return IS("thinking_blocks") ? &d->thinking_blocks : NULL;
     case 17:
         return IS("reasoning_content")   ? &d->reasoning_content
                : IS("reasoning_details") ? &d->reasoning_details
@@ -391,15 +434,37 @@ static yyjson_val **member_of(struct delta *d, struct slice key) {
 #undef IS
 }
 
-static void put_reasoning(struct chat_feed *x, struct chat_choice *c, const struct delta *d) {
-    yyjson_val *text = has_text(d->reasoning_content)
-                           ? d->reasoning_content
-                           : d->reasoning; /* several servers send two copies */
-    if (has_text(text)) put_string(x, c, BLOCK_REASONING, text);
+/* Whether an item of the list has text of its own, beside what says it again. */
+static bool any_text(yyjson_val *list, const char *key) {
     size_t i, n;
     yyjson_val *item;
-    yyjson_arr_foreach(d->reasoning_details, i, n, item)
-        put_reasoning_detail(x, c, item, !has_text(text));
+    yyjson_arr_foreach(list, i, n, item) {
+        if (has_text(yyjson_obj_get(item, key))) return true;
+    }
+    return false;
+}
+
+/* Several servers send two copies, or three: plain text in a stream, where blocks begin with their
+ * proofs; in a whole answer the list that says which text has which proof. */
+static void put_reasoning(struct chat_feed *x, struct chat_choice *c, const struct delta *d) {
+    yyjson_val *text = has_text(d->reasoning_content) ? d->reasoning_content : d->reasoning;
+    bool has_blocks = any_text(d->thinking_blocks, "thinking") ||
+                      any_text(d->thinking_blocks, "signature") ||
+                      any_text(d->thinking_blocks, "data"),
+         has_details = any_text(d->reasoning_details, "text") ||
+                       any_text(d->reasoning_details, "summary");
+    bool is_listed = x->is_body && (has_details || any_text(d->thinking_blocks, "thinking"));
+    bool take_text = is_listed || !has_text(text);
+    size_t i, n;
+    yyjson_val *item;
+    if (!take_text) put_string(x, c, BLOCK_REASONING, text);
+    if (has_blocks) {
+        yyjson_arr_foreach(d->thinking_blocks, i, n, item)
+            put_thinking_block(x, c, item, take_text);
+    } else {
+        yyjson_arr_foreach(d->reasoning_details, i, n, item)
+            put_reasoning_detail(x, c, item, take_text);
+    }
 }
 
 void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delta,
@@ -415,7 +480,8 @@ void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delt
         put_logprobs(x, c, yyjson_obj_get(logprobs, "content"), BLOCK_TEXT);
         put_logprobs(x, c, yyjson_obj_get(logprobs, "refusal"), BLOCK_REFUSAL);
     }
-    if (d.reasoning || d.reasoning_content || d.reasoning_details) put_reasoning(x, c, &d);
+    if (d.reasoning || d.reasoning_content || d.reasoning_details || d.thinking_blocks)
+        put_reasoning(x, c, &d);
     if (has_text(d.content)) put_string(x, c, BLOCK_TEXT, d.content);
     else if (yyjson_is_arr(d.content)) put_parts(x, c, d.content, BLOCK_TEXT);
     if (has_text(d.refusal)) put_string(x, c, BLOCK_REFUSAL, d.refusal);
@@ -423,6 +489,18 @@ void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delt
     if (yyjson_is_arr(d.annotations)) put_annotations(x, c, d.annotations);
     if (yyjson_is_arr(d.tool_calls)) put_tool_calls(x, c, d.tool_calls);
     if (yyjson_is_obj(d.function_call)) put_function_call(x, c, d.function_call);
+}
+
+/* ---- completions ---- */
+
+void chat_put_completion(struct chat_feed *x, struct chat_choice *c, yyjson_val *text,
+                         yyjson_val *logprobs) {
+    if (yyjson_is_obj(logprobs)) {
+        need_block(x, c, BLOCK_TEXT);
+        put_of_block(x, EV_OPAQUE, c, BLOCK_TEXT, c->block)->raw_json =
+            json_doc_member_raw(&x->doc, logprobs);
+    }
+    if (has_text(text)) put_string(x, c, BLOCK_TEXT, text);
 }
 
 /* ---- the end of a choice ---- */

@@ -17,6 +17,7 @@ enum decoder_state { DEC_OPEN, DEC_DONE, DEC_FAILED };
 struct decoder {
     enum decoder_state state;
     uint32_t next_block;
+    bool is_completions;
     bool is_started, last_was_delta; /* the mould is the last frame's, and its usage keys are */
     /* The last frame, for strip_usage. */
     bool is_usage_only;
@@ -25,13 +26,19 @@ struct decoder {
     uint16_t n_choices, n_finished;
     struct chat_choice first;
     struct chat_choice *others; /* n_choices - 1 of them */
-    struct chat_mould *mould;   /* of the first choice's last text delta */
+    struct mould *mould;   /* of the first choice's last text delta */
     uint32_t mould_data_len;    /* of the frame that made it: usage_keys are its */
 };
 _Static_assert(sizeof(struct decoder) <= 176, "every open stream has one");
 
 struct decoder *chat_decoder_new(void) {
     return mem_zalloc(sizeof(struct decoder));
+}
+
+struct decoder *chat_decoder_new_completions(void) {
+    struct decoder *d = chat_decoder_new();
+    d->is_completions = true;
+    return d;
 }
 
 static void decoder_dispose(struct decoder *d) {
@@ -50,7 +57,7 @@ void chat_decoder_free(struct decoder *d) {
 /* ---- chunks ---- */
 
 struct chunk {
-    yyjson_val *id, *model, *created, *choices, *usage, *error;
+    yyjson_val *id, *model, *created, *choices, *usage, *error, *service_tier, *x_groq;
 };
 
 static void take_usage_key(struct decoder *d, const struct json_doc *doc, const yyjson_val *key) {
@@ -65,7 +72,9 @@ static yyjson_val **chunk_member(struct chunk *k, struct slice key) {
     case 2: return IS("id") ? &k->id : NULL;
     case 5:
         return IS("model") ? &k->model : IS("usage") ? &k->usage : IS("error") ? &k->error : NULL;
+    case 6: return IS("x_groq") ? &k->x_groq : NULL;
     case 7: return IS("created") ? &k->created : IS("choices") ? &k->choices : NULL;
+    case 12: return IS("service_tier") ? &k->service_tier : NULL;
     default: return NULL;
     }
 #undef IS
@@ -106,10 +115,11 @@ static void put_start(struct chat_feed *x, struct decoder *d, const struct chunk
     struct event *ev = chat_put(x, EV_START);
     ev->flags = role.len == 0 ? EVF_SYNTH : 0;
     ev->u.start = (struct event_start){
-        .origin = dialect_chat.name,
+        .origin = d->is_completions ? dialect_completions.name : dialect_chat.name,
         .id = json_doc_str(k->id),
         .model = json_doc_str(k->model),
         .role = role.len ? role : SLICE("assistant"),
+        .service_tier = json_doc_str(k->service_tier),
         .created = created > 0 && created < 9e15 ? (int64_t)created : -1};
 }
 
@@ -121,12 +131,13 @@ static void put_usage(struct chat_feed *x, struct decoder *d, const struct chunk
 }
 
 struct choice_members {
-    yyjson_val *index, *delta, *message, *finish_reason, *logprobs, *stop_reason, *usage;
+    yyjson_val *index, *delta, *message, *text, *finish_reason, *logprobs, *stop_reason, *usage;
 };
 
 static yyjson_val **choice_member(struct choice_members *m, struct slice key) {
 #define IS(name) (memcmp(key.ptr, name, sizeof(name) - 1) == 0)
     switch (key.len) {
+    case 4: return IS("text") ? &m->text : NULL;
     case 5:
         return IS("index") ? &m->index : IS("delta") ? &m->delta : IS("usage") ? &m->usage : NULL;
     case 7: return IS("message") ? &m->message : NULL;
@@ -153,15 +164,17 @@ static void put_choice(struct chat_feed *x, struct decoder *d, const struct chun
     struct choice_members m;
     read_choice(choice, &m);
     uint64_t index = yyjson_is_uint(m.index) ? yyjson_get_uint(m.index) : position;
-    if (index >= CHAT_MAX_CHOICES) {
-        x->problem = "a choice's index is 128 or more";
+    if (index >= (d->is_completions ? COMPLETIONS_MAX_CHOICES : CHAT_MAX_CHOICES)) {
+        x->problem = d->is_completions ? "a choice's index is 4096 or more"
+                                       : "a choice's index is 128 or more";
         return;
     }
     yyjson_val *delta = yyjson_is_obj(m.delta) ? m.delta : m.message;
     put_start(x, d, k, json_doc_str(yyjson_obj_get(d->is_started ? NULL : delta, "role")));
     struct chat_choice *c = find_choice(d, (uint16_t)index);
     if (c->is_finished) return;
-    if (yyjson_is_obj(delta)) chat_put_delta(x, c, delta, m.logprobs);
+    if (d->is_completions) chat_put_completion(x, c, m.text, m.logprobs);
+    else if (yyjson_is_obj(delta)) chat_put_delta(x, c, delta, m.logprobs);
     struct slice wire = json_doc_str(m.finish_reason);
     if (wire.len > 0) {
         chat_put_finish(x, c, wire, m.stop_reason, 0);
@@ -176,15 +189,15 @@ static void put_chunk(struct chat_feed *x, struct decoder *d, const struct chunk
     yyjson_arr_foreach(k->choices, i, n, choice) {
         if (yyjson_is_obj(choice)) put_choice(x, d, k, choice, i);
     }
-    put_usage(x, d, k, k->usage);
+    put_usage(x, d, k, yyjson_is_obj(k->usage) ? k->usage : yyjson_obj_get(k->x_groq, "usage"));
     d->is_usage_only = yyjson_is_obj(k->usage) && yyjson_arr_size(k->choices) == 0;
 }
 
 /* ---- frames ---- */
 
 static void put_error(struct chat_feed *x, struct decoder *d) {
-    struct chat_error_scratch scratch;
-    chat_error_read(&x->doc, 0, &scratch, &chat_put(x, EV_ERROR)->u.error);
+    struct error_scratch scratch;
+    error_read(&x->doc, 0, &scratch, &chat_put(x, EV_ERROR)->u.error);
     chat_flush(x, EVF_LAST_IN_FRAME); /* before the scratch goes */
     d->state = DEC_FAILED;
 }
@@ -210,7 +223,7 @@ static bool is_done_mark(struct slice data) {
 static void put_object(struct chat_feed *x, struct decoder *d) {
     struct chunk k;
     read_chunk(d, &x->doc, &k);
-    if ((k.error || !k.choices) && chat_is_error(x->doc.doc->root)) {
+    if ((k.error || !k.choices) && error_is_in(x->doc.doc->root, "choices")) {
         put_error(x, d);
     } else {
         put_chunk(x, d, &k);
@@ -223,7 +236,7 @@ static int feed_json(struct chat_feed *x, struct decoder *d, const struct sse_fr
     int rc = json_doc_parse(&x->doc, f->data, e);
     if (rc && !is_named_error) return rc;
     yyjson_val *root = rc ? NULL : x->doc.doc->root;
-    if (is_named_error || (yyjson_is_arr(root) && chat_is_error(root))) {
+    if (is_named_error || (yyjson_is_arr(root) && error_is_in(root, "choices"))) {
         put_error(x, d);
     } else if (yyjson_is_obj(root)) {
         put_object(x, d);
@@ -278,7 +291,7 @@ static int put_delta(struct decoder *d, struct slice data, struct span string,
 static bool is_quick(const struct decoder *d, const struct sse_frame *f, struct span *out_string) {
     return d->mould && d->last_was_delta && has_open_text(&d->first) &&
            !(f->flags & (SSE_NAME | SSE_BAD_UTF8)) &&
-           chat_mould_fits(d->mould, f->data, out_string);
+           mould_fits(d->mould, f->data, out_string);
 }
 
 int chat_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct event_sink *sink,
@@ -301,7 +314,7 @@ int chat_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct
     if (!is_done_mark(f->data)) {
         int rc = feed_json(&x, d, f, e);
         if (rc == 0 && was_one_delta(&x, d)) {
-            d->last_was_delta = chat_mould_make(&d->mould, f->data, x.ev.val);
+            d->last_was_delta = mould_make(&d->mould, f->data, x.ev.val);
             d->mould_data_len = (uint32_t)f->data.len;
         }
         return rc;
@@ -363,7 +376,7 @@ enum frame_edit chat_strip_usage(const struct decoder *d, const struct sse_frame
 static void put_body(struct chat_feed *x, struct decoder *d) {
     struct chunk k;
     yyjson_val *root = x->doc.doc->root;
-    if (chat_is_error(root)) {
+    if (error_is_in(root, "choices")) {
         put_error(x, d);
         return;
     }
@@ -376,15 +389,25 @@ static void put_body(struct chat_feed *x, struct decoder *d) {
     put_done(x, d, 0);
 }
 
-int chat_decode_response(struct slice body, const struct event_sink *sink, struct err *e) {
-    struct decoder d = {.state = DEC_OPEN};
-    struct chat_feed x = {.sink = sink, .next_block = &d.next_block, .is_body = true};
+static int decode_body(struct decoder *d, struct slice body, const struct event_sink *sink,
+                       struct err *e) {
+    struct chat_feed x = {.sink = sink, .next_block = &d->next_block, .is_body = true};
     int rc = json_doc_parse(&x.doc, body, e);
     if (rc) return rc;
-    put_body(&x, &d);
+    put_body(&x, d);
     chat_flush(&x, EVF_LAST_IN_FRAME);
     json_doc_free(&x.doc);
-    decoder_dispose(&d);
+    decoder_dispose(d);
     if (x.rc) return x.rc;
     return x.problem ? err_set(e, ERR_PROTOCOL, "%s", x.problem) : 0;
+}
+
+int chat_decode_response(struct slice body, const struct event_sink *sink, struct err *e) {
+    struct decoder d = {.state = DEC_OPEN};
+    return decode_body(&d, body, sink, e);
+}
+
+int chat_decode_completion(struct slice body, const struct event_sink *sink, struct err *e) {
+    struct decoder d = {.state = DEC_OPEN, .is_completions = true};
+    return decode_body(&d, body, sink, e);
 }

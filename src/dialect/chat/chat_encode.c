@@ -3,7 +3,10 @@
  * indexes dense and in order, a call's id, type and name once in its first fragment, `usage` on
  * every chunk or on none, an empty delta on the finish chunk, the usage chunk without choices,
  * `[DONE]` last. One chunk an event, but that token probabilities wait for the next chunk of their
- * choice. */
+ * choice, and citations without a place for the end of their block.
+ *
+ * Of another dialect's answer: our own id and model; a call without arguments gets "{}"; proofs of
+ * reasoning go into reasoning_details, with the text where the proof is a signature of it. */
 #include "dialect/chat/chat-private.h"
 
 #include <stdio.h>
@@ -12,21 +15,32 @@
 
 #define HELD_MAX_BYTES ((size_t)16 << 20)
 #define PREFIX_MAX_BYTES ((size_t)64 << 10)
+#define CITATIONS_MAX_BYTES ((size_t)1 << 20)
 
 struct out_choice {
     uint16_t index, next_tool;
-    bool has_role, has_function_call;
+    bool has_function_call, has_function_args;
+    uint32_t n_thoughts; /* blocks of reasoning; the last one's index is one less */
+    /* The open text block, and the code points in front of it and in it: of other dialects only. */
+    uint32_t text_block;
+    int64_t text_start, text_len;
 };
 
 struct out_tool {
     uint32_t block;
     uint16_t index; /* on the wire */
+    bool has_args;
 };
+
 
 struct encoder {
     struct buf id, model, system_fingerprint, service_tier; /* what to say where START does not */
     int64_t created;
     bool include_usage, is_over, has_usage;
+    enum chat_origin origin;
+    struct buf citations; /* of cited_block: without a place yet, one a line */
+    uint32_t cited_block;
+    struct buf item_id;   /* of the last block of reasoning */
     struct buf prefix;   /* of every chunk, up to the choices: made once, at START */
     struct buf logprobs; /* waiting for the next chunk of logprobs_choice */
     uint16_t logprobs_choice;
@@ -53,6 +67,8 @@ struct encoder *chat_encoder_new(const struct encoder_options *o) {
     buf_init(&x->prefix, PREFIX_MAX_BYTES * 16);
     buf_init(&x->logprobs, HELD_MAX_BYTES);
     buf_init(&x->usage_wire, PREFIX_MAX_BYTES);
+    buf_init(&x->citations, CITATIONS_MAX_BYTES);
+    buf_init(&x->item_id, PREFIX_MAX_BYTES);
     return x;
 }
 
@@ -65,6 +81,8 @@ void chat_encoder_free(struct encoder *x) {
     buf_dispose(&x->prefix);
     buf_dispose(&x->logprobs);
     buf_dispose(&x->usage_wire);
+    buf_dispose(&x->citations);
+    buf_dispose(&x->item_id);
     mem_free(x->choices);
     mem_free(x->tools);
     mem_free(x);
@@ -72,19 +90,28 @@ void chat_encoder_free(struct encoder *x) {
 
 /* ---- chunks ---- */
 
+/* Chat's own is repeated; of another dialect's answer it is ours, if there is one. */
+static struct slice told_or_ours(const struct encoder *x, struct slice told,
+                                 const struct buf *ours) {
+    bool is_told = told.len > 0 && (x->origin == CHAT_FROM_CHAT || ours->len == 0);
+    return is_told ? told : buf_slice(ours);
+}
+
 static int make_prefix(struct encoder *x, const struct event_start *told) {
+    static const struct event_start nothing = {.created = -1};
     if (x->prefix.len > 0) return 0;
+    x->origin = chat_origin_of(told);
+    if (!told) told = &nothing;
     struct json_writer w = jw_begin(&x->prefix);
-    struct slice id = told && told->id.len > 0 ? told->id : buf_slice(&x->id);
-    struct slice model = told && told->model.len > 0 ? told->model : buf_slice(&x->model);
+    struct slice tier = x->service_tier.len > 0 ? buf_slice(&x->service_tier) : told->service_tier;
     jw(&w, SLICE("data: {\"id\":"));
-    jw_string(&w, id);
+    jw_string(&w, told_or_ours(x, told->id, &x->id));
     jw(&w, SLICE(",\"object\":\"chat.completion.chunk\",\"created\":"));
-    if (told && told->created >= 0) x->created = told->created;
+    if (told->created >= 0) x->created = told->created;
     jw_int(&w, x->created);
     jw(&w, SLICE(",\"model\":"));
-    jw_string(&w, model);
-    jw_member(&w, SLICE("service_tier"), buf_slice(&x->service_tier));
+    jw_string(&w, told_or_ours(x, told->model, &x->model));
+    jw_member(&w, SLICE("service_tier"), tier);
     jw_member(&w, SLICE("system_fingerprint"), buf_slice(&x->system_fingerprint));
     jw(&w, SLICE(",\"choices\":["));
     return jw_end(&w);
@@ -138,6 +165,20 @@ static struct out_choice *open_choice(struct encoder *x, struct json_writer *w, 
 
 /* ---- tool calls ---- */
 
+/* A further fragment of a call. */
+static void tool_chunk(struct encoder *x, struct json_writer *w, const struct event *ev,
+                       struct out_tool *tool, struct slice args) {
+    begin_chunk(x, w, ev->choice);
+    jw(w, SLICE("\"tool_calls\":[{\"index\":"));
+    jw_int(w, tool->index);
+    jw(w, ev->block_kind == BLOCK_CUSTOM_TOOL_CALL ? SLICE(",\"custom\":{\"input\":\"")
+                                                   : SLICE(",\"function\":{\"arguments\":\""));
+    jw_escaped(w, args);
+    jw(w, SLICE("\"}}]"));
+    end_chunk(x, w, ev->choice, SLICE(""));
+    tool->has_args |= args.len > 0;
+}
+
 static void begin_tool(struct encoder *x, struct json_writer *w, const struct event *ev) {
     struct out_choice *c = open_choice(x, w, ev->choice);
     const struct event_begin *t = &ev->u.begin;
@@ -153,7 +194,8 @@ static void begin_tool(struct encoder *x, struct json_writer *w, const struct ev
         id = slice_make(made, (size_t)n);
     }
     x->tools = mem_realloc(x->tools, (x->n_tools + 1) * sizeof *x->tools);
-    x->tools[x->n_tools++] = (struct out_tool){ev->block, c->next_tool};
+    struct out_tool *tool = &x->tools[x->n_tools++];
+    *tool = (struct out_tool){.block = ev->block, .index = c->next_tool};
     begin_chunk(x, w, ev->choice);
     jw(w, SLICE("\"tool_calls\":[{\"index\":"));
     jw_int(w, c->next_tool++);
@@ -164,54 +206,31 @@ static void begin_tool(struct encoder *x, struct json_writer *w, const struct ev
     jw_string(w, t->name);
     jw(w, is_custom ? SLICE(",\"input\":\"\"}}]") : SLICE(",\"arguments\":\"\"}}]"));
     end_chunk(x, w, ev->choice, SLICE(""));
+    if (t->input_json.len > 0) tool_chunk(x, w, ev, tool, t->input_json);
 }
 
-static void w_tool_delta(struct encoder *x, struct json_writer *w, const struct event *ev) {
+static struct out_tool *find_tool(struct encoder *x, uint32_t block) {
     for (unsigned i = x->n_tools; i > 0; i--) {
-        if (x->tools[i - 1].block != ev->block) continue;
-        jw(w, SLICE("\"tool_calls\":[{\"index\":"));
-        jw_int(w, x->tools[i - 1].index);
-        jw(w, ev->block_kind == BLOCK_CUSTOM_TOOL_CALL
-                      ? SLICE(",\"custom\":{\"input\":\"")
-                      : SLICE(",\"function\":{\"arguments\":\""));
-        jw_escaped(w, ev->text);
-        jw(w, SLICE("\"}}]"));
-        return;
+        if (x->tools[i - 1].block == block) return &x->tools[i - 1];
     }
-    w->rc = -ERR_PROTOCOL; /* a delta of a block that never began */
+    return NULL;
 }
 
-static void end_tool(struct encoder *x, uint32_t block) {
-    for (unsigned i = 0; i < x->n_tools; i++) {
-        if (x->tools[i].block == block) x->tools[i] = x->tools[--x->n_tools];
-    }
+static void on_tool_delta(struct encoder *x, struct json_writer *w, const struct event *ev) {
+    struct out_tool *tool = find_tool(x, ev->block);
+    if (tool) tool_chunk(x, w, ev, tool, ev->text);
+    else w->rc = -ERR_PROTOCOL; /* a delta of a block that never began */
+}
+
+static void end_tool(struct encoder *x, struct json_writer *w, const struct event *ev) {
+    struct out_tool *tool = find_tool(x, ev->block);
+    if (!tool) return;
+    bool must_say = x->origin != CHAT_FROM_CHAT && ev->block_kind == BLOCK_TOOL_CALL;
+    if (must_say && !tool->has_args) tool_chunk(x, w, ev, tool, SLICE("{}"));
+    *tool = x->tools[--x->n_tools];
 }
 
 /* ---- one function an event ---- */
-
-static void on_begin(struct encoder *x, struct json_writer *w, const struct event *ev) {
-    switch (ev->block_kind) {
-    case BLOCK_TOOL_CALL:
-    case BLOCK_CUSTOM_TOOL_CALL: begin_tool(x, w, ev); break;
-    case BLOCK_FUNCTION_CALL:
-        open_choice(x, w, ev->choice)->has_function_call = true;
-        begin_chunk(x, w, ev->choice);
-        jw(w, SLICE("\"function_call\":{\"name\":"));
-        jw_string(w, ev->u.begin.name);
-        jw(w, SLICE(",\"arguments\":\"\"}"));
-        end_chunk(x, w, ev->choice, SLICE(""));
-        break;
-    case BLOCK_AUDIO:
-        open_choice(x, w, ev->choice);
-        begin_chunk(x, w, ev->choice);
-        jw(w, SLICE("\"audio\":{\"id\":"));
-        jw_string(w, ev->u.begin.id);
-        jw(w, SLICE("}"));
-        end_chunk(x, w, ev->choice, SLICE(""));
-        break;
-    default: open_choice(x, w, ev->choice); break;
-    }
-}
 
 /* What goes around the text, for the kinds that are one string. */
 static struct slice text_open(enum block_kind kind) {
@@ -225,31 +244,106 @@ static struct slice text_open(enum block_kind kind) {
     }
 }
 
-static void on_delta(struct encoder *x, struct json_writer *w, const struct event *ev) {
-    bool is_tool = ev->block_kind == BLOCK_TOOL_CALL || ev->block_kind == BLOCK_CUSTOM_TOOL_CALL;
-    struct slice open = text_open(ev->block_kind);
-    if (ev->flags & EVF_RECAP || (!is_tool && open.len == 0)) return;
-    open_choice(x, w, ev->choice);
-    begin_chunk(x, w, ev->choice);
-    if (is_tool) {
-        w_tool_delta(x, w, ev);
-    } else {
-        bool is_nested = ev->block_kind == BLOCK_FUNCTION_CALL || ev->block_kind == BLOCK_AUDIO;
-        jw(w, open);
-        jw_escaped(w, ev->text);
-        jw(w, is_nested ? SLICE("\"}") : SLICE("\""));
-    }
-    end_chunk(x, w, ev->choice, SLICE(""));
+static int64_t code_points(struct slice text) {
+    int64_t n = 0;
+    for (size_t i = 0; i < text.len; i++) n += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+    return n;
 }
 
-static void on_signature(struct encoder *x, struct json_writer *w, const struct event *ev) {
-    open_choice(x, w, ev->choice);
-    begin_chunk(x, w, ev->choice);
-    jw(w, ev->block_kind == BLOCK_REDACTED
-                  ? SLICE("\"reasoning_details\":[{\"type\":\"reasoning.encrypted\",\"data\":")
-                  : SLICE("\"reasoning_details\":[{\"type\":\"reasoning.text\",\"signature\":"));
-    jw_string(w, ev->text);
+/* The last block of reasoning's index. */
+static void w_thought_index(struct json_writer *w, const struct out_choice *c) {
+    jw(w, SLICE(",\"index\":"));
+    jw_int(w, c->n_thoughts > 0 ? c->n_thoughts - 1 : 0);
     jw(w, SLICE("}]"));
+}
+
+static void text_chunk(struct encoder *x, struct json_writer *w, const struct event *ev,
+                       struct slice text) {
+    struct slice open = text_open(ev->block_kind);
+    struct out_choice *c = open_choice(x, w, ev->choice);
+    bool is_nested = ev->block_kind == BLOCK_FUNCTION_CALL || ev->block_kind == BLOCK_AUDIO;
+    begin_chunk(x, w, ev->choice);
+    jw(w, open);
+    jw_escaped(w, text);
+    jw(w, is_nested ? SLICE("\"}") : SLICE("\""));
+    if (x->origin == CHAT_FROM_MESSAGES && ev->block_kind == BLOCK_REASONING) {
+        /* its signature will follow: both must come back together */
+        jw(w, SLICE(",\"reasoning_details\":[{\"type\":\"reasoning.text\",\"text\":\""));
+        jw_escaped(w, text);
+        jw(w, SLICE("\""));
+        w_thought_index(w, c);
+    }
+    end_chunk(x, w, ev->choice, SLICE(""));
+    if (x->origin != CHAT_FROM_CHAT && ev->block_kind == BLOCK_TEXT)
+        c->text_len += code_points(text);
+    c->has_function_args |= ev->block_kind == BLOCK_FUNCTION_CALL;
+}
+
+static void begin_text(struct out_choice *c, uint32_t block) {
+    c->text_start += c->text_len;
+    c->text_len = 0;
+    c->text_block = block;
+}
+
+static void begin_thought(struct encoder *x, struct out_choice *c, const struct event *ev) {
+    c->n_thoughts++;
+    buf_reset(&x->item_id);
+    if (buf_append(&x->item_id, ev->u.begin.item_id)) buf_reset(&x->item_id); /* absurdly long */
+}
+
+static void on_begin(struct encoder *x, struct json_writer *w, const struct event *ev) {
+    switch (ev->block_kind) {
+    case BLOCK_TOOL_CALL:
+    case BLOCK_CUSTOM_TOOL_CALL: begin_tool(x, w, ev); break;
+    case BLOCK_FUNCTION_CALL:
+        open_choice(x, w, ev->choice)->has_function_call = true;
+        begin_chunk(x, w, ev->choice);
+        jw(w, SLICE("\"function_call\":{\"name\":"));
+        jw_string(w, ev->u.begin.name);
+        jw(w, SLICE(",\"arguments\":\"\"}"));
+        end_chunk(x, w, ev->choice, SLICE(""));
+        if (ev->u.begin.input_json.len > 0) text_chunk(x, w, ev, ev->u.begin.input_json);
+        break;
+    case BLOCK_AUDIO:
+        open_choice(x, w, ev->choice);
+        begin_chunk(x, w, ev->choice);
+        jw(w, SLICE("\"audio\":{\"id\":"));
+        jw_string(w, ev->u.begin.id);
+        jw(w, SLICE("}"));
+        end_chunk(x, w, ev->choice, SLICE(""));
+        break;
+    case BLOCK_REASONING:
+    case BLOCK_REDACTED: begin_thought(x, open_choice(x, w, ev->choice), ev); break;
+    case BLOCK_TEXT: begin_text(open_choice(x, w, ev->choice), ev->block); break;
+    default: open_choice(x, w, ev->choice); break;
+    }
+}
+
+static void on_delta(struct encoder *x, struct json_writer *w, const struct event *ev) {
+    bool is_tool = ev->block_kind == BLOCK_TOOL_CALL || ev->block_kind == BLOCK_CUSTOM_TOOL_CALL;
+    if (ev->flags & EVF_RECAP || ev->text.len == 0) return;
+    if (is_tool) on_tool_delta(x, w, ev);
+    else if (text_open(ev->block_kind).len > 0) text_chunk(x, w, ev, ev->text);
+}
+
+/* A further part of a summary: who reads one text gets a blank line. */
+static void on_part(struct encoder *x, struct json_writer *w, const struct event *ev) {
+    if (ev->block_kind == BLOCK_REASONING) text_chunk(x, w, ev, SLICE("\n\n"));
+}
+
+/* Responses seals a summary with encrypted content, which has an id; the others sign the text. */
+static void on_signature(struct encoder *x, struct json_writer *w, const struct event *ev) {
+    if (ev->text.len == 0) return;
+    struct out_choice *c = open_choice(x, w, ev->choice);
+    bool is_sealed = ev->block_kind == BLOCK_REDACTED || x->origin == CHAT_FROM_RESPONSES;
+    begin_chunk(x, w, ev->choice);
+    jw(w, SLICE("\"reasoning_details\":[{\"type\":"));
+    jw(w, is_sealed ? SLICE("\"reasoning.encrypted\",\"data\":")
+                    : SLICE("\"reasoning.text\",\"signature\":"));
+    jw_string(w, ev->text);
+    if (is_sealed) jw_member(w, SLICE("id"), buf_slice(&x->item_id));
+    else if (x->origin == CHAT_FROM_MESSAGES) jw_member(w, SLICE("format"), CHAT_SIGNATURE_FORMAT);
+    w_thought_index(w, c);
     end_chunk(x, w, ev->choice, SLICE(""));
 }
 
@@ -265,23 +359,90 @@ static void on_logprobs(struct encoder *x, struct json_writer *w, const struct e
     flush_logprobs(x, w);
     struct json_writer held = jw_begin(&x->logprobs);
     jw(&held, is_refusal ? SLICE("{\"content\":null,\"refusal\":") : SLICE("{\"content\":"));
-    jw_raw(&held, ev->raw_json);
+    if (x->origin == CHAT_FROM_CHAT) jw_raw(&held, ev->raw_json);
+    else chat_w_tokens(&held, ev->raw_json);
     jw(&held, is_refusal ? SLICE("}") : SLICE(",\"refusal\":null}"));
     x->logprobs_choice = ev->choice;
     if (jw_end(&held)) w->rc = held.rc;
 }
 
-static void on_annotation(struct encoder *x, struct json_writer *w, const struct event *ev) {
-    open_choice(x, w, ev->choice);
-    begin_chunk(x, w, ev->choice);
+/* ---- annotations ---- */
+
+static void annotation_chunk(struct encoder *x, struct json_writer *w, uint16_t choice,
+                             const struct annotation *a, struct slice raw) {
+    begin_chunk(x, w, choice);
     jw(w, SLICE("\"annotations\":["));
-    jw_raw(w, ev->raw_json);
+    if (raw.len > 0) jw_raw(w, raw);
+    else chat_w_citation(w, a);
+    jw(w, SLICE("]"));
+    end_chunk(x, w, choice, SLICE(""));
+}
+
+/* Its place is its block's, which is not over yet. */
+static void hold_citation(struct encoder *x, const struct event *ev) {
+    size_t before = x->citations.len;
+    if (before > 0 && x->cited_block != ev->block) return;
+    struct json_writer held = jw_begin(&x->citations);
+    x->cited_block = ev->block;
+    jw_string(&held, ev->u.annotation.url);
+    jw(&held, SLICE("\n"));
+    jw_string(&held, ev->u.annotation.title);
+    jw(&held, SLICE("\n"));
+    if (jw_end(&held)) return; /* more than anyone reads: left out */
+}
+
+static void on_annotation(struct encoder *x, struct json_writer *w, const struct event *ev) {
+    struct out_choice *c = open_choice(x, w, ev->choice);
+    struct annotation a = ev->u.annotation;
+    if (x->origin == CHAT_FROM_CHAT) {
+        annotation_chunk(x, w, ev->choice, NULL, ev->raw_json);
+    } else if (a.kind == ANNOTATION_URL && a.url.len > 0 && ev->block == c->text_block) {
+        if (a.start < 0 || a.end < a.start) {
+            hold_citation(x, ev);
+            return;
+        }
+        a.start += c->text_start;
+        a.end += c->text_start;
+        annotation_chunk(x, w, ev->choice, &a, SLICE_NULL);
+    }
+}
+
+static struct slice next_line(struct slice *rest) {
+    size_t end = (size_t)slice_index(*rest, '\n');
+    struct slice line = slice_sub(*rest, 0, end);
+    *rest = slice_from(*rest, end + 1);
+    return line;
+}
+
+static void end_text(struct encoder *x, struct json_writer *w, const struct event *ev) {
+    struct slice held = buf_slice(&x->citations);
+    if (held.len == 0 || x->cited_block != ev->block) return;
+    const struct out_choice *c = open_choice(x, w, ev->choice);
+    begin_chunk(x, w, ev->choice);
+    for (unsigned n = 0; held.len > 0; n++) {
+        struct slice url = next_line(&held), title = next_line(&held);
+        jw(w, n == 0 ? SLICE("\"annotations\":[") : SLICE(","));
+        chat_w_citation_json(w, url, title, c->text_start, c->text_start + c->text_len);
+    }
     jw(w, SLICE("]"));
     end_chunk(x, w, ev->choice, SLICE(""));
+    buf_reset(&x->citations);
+}
+
+static void end_function(struct encoder *x, struct json_writer *w, const struct event *ev) {
+    bool has_args = open_choice(x, w, ev->choice)->has_function_args;
+    if (x->origin != CHAT_FROM_CHAT && !has_args) text_chunk(x, w, ev, SLICE("{}"));
+}
+
+static void on_block_end(struct encoder *x, struct json_writer *w, const struct event *ev) {
+    if (ev->block_kind == BLOCK_TEXT) end_text(x, w, ev);
+    else if (ev->block_kind == BLOCK_FUNCTION_CALL) end_function(x, w, ev);
+    else end_tool(x, w, ev);
 }
 
 static void on_opaque(struct encoder *x, struct json_writer *w, const struct event *ev) {
-    if (ev->block_kind != BLOCK_AUDIO || ev->raw_json.len == 0) return; /* not in chat's words */
+    if (x->origin != CHAT_FROM_CHAT || ev->block_kind != BLOCK_AUDIO || ev->raw_json.len == 0)
+        return;
     open_choice(x, w, ev->choice);
     begin_chunk(x, w, ev->choice);
     jw(w, ev->raw_json.ptr[0] == '"' ? SLICE("\"audio\":{\"data\":")
@@ -311,7 +472,8 @@ static void on_finish(struct encoder *x, struct json_writer *w, const struct eve
 }
 
 static void on_usage(struct encoder *x, const struct event *ev) {
-    if (!x->include_usage) return;
+    bool is_told = ev->u.usage.in_total >= 0 || ev->u.usage.out_total >= 0;
+    if (!x->include_usage || !is_told) return;
     x->usage = ev->u.usage;
     x->has_usage = true;
     buf_reset(&x->usage_wire);
@@ -341,11 +503,11 @@ static void write_event(struct encoder *x, struct json_writer *w, const struct e
     case EV_SIGNATURE: on_signature(x, w, ev); break;
     case EV_LOGPROBS: on_logprobs(x, w, ev); break;
     case EV_ANNOTATION: on_annotation(x, w, ev); break;
-    case EV_BLOCK_END: end_tool(x, ev->block); break;
+    case EV_BLOCK_END: on_block_end(x, w, ev); break;
     case EV_FINISH: on_finish(x, w, ev); break;
     case EV_USAGE: on_usage(x, ev); break;
     case EV_ERROR: on_error(x, w, &ev->u.error); break;
-    case EV_PART: break;
+    case EV_PART: on_part(x, w, ev); break;
     case EV_PING: jw(w, SSE_HEARTBEAT); break;
     case EV_OPAQUE: on_opaque(x, w, ev); break;
     case EV_END: on_end(x, w); break;

@@ -1,84 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The model's request as a chat body. What came in chat's own words and was not changed since goes
- * out as it came. */
-#include "dialect/chat/chat-private.h"
+/* A request that came in chat's own words as a chat body: what was not changed since goes out as it
+ * came, what was (its raw is empty) is written from the model. */
+#include "dialect/chat/chat-request.h"
 
-#include "dialect/json_text.h"
-
-struct writer {
-    struct json_writer w;
-    const struct llm_request *rq;
-    bool raws_are_chat;
-    bool has_member; /* of the object that is being written: the next one needs a comma */
-};
-
-static bool goes_raw(const struct writer *x, struct slice raw) {
-    return x->raws_are_chat && raw.len > 0;
-}
-
-static void text(struct writer *x, const char *literal) {
-    jw(&x->w, slice_cstr(literal));
-}
-
-static void open_object(struct writer *x) {
-    text(x, "{");
-    x->has_member = false;
-}
-
-static void close_object(struct writer *x) {
-    text(x, "}");
-    x->has_member = true;
-}
-
-static void key(struct writer *x, struct slice name) {
-    if (x->has_member) text(x, ",");
-    jw_string(&x->w, name);
-    text(x, ":");
-    x->has_member = true;
-}
-
-/* Nothing when the value is absent (ptr NULL). */
-static void string_member(struct writer *x, const char *name, struct slice value) {
-    if (!value.ptr) return;
-    key(x, slice_cstr(name));
-    jw_string(&x->w, value);
-}
-
-static void extras(struct writer *x, const struct field *f) {
-    for (; f; f = f->next) {
-        key(x, f->key);
-        jw_raw(&x->w, f->value);
-    }
+static bool goes_raw(struct slice raw) {
+    return raw.len > 0;
 }
 
 /* ---- parts ---- */
 
-static void part_value(struct writer *x, const struct part *p) {
+static void part_value(struct chat_writer *x, const struct part *p) {
     switch (p->kind) {
     case PART_IMAGE:
-        key(x, SLICE("image_url"));
-        open_object(x);
-        string_member(x, "url", p->url);
-        string_member(x, "detail", p->detail);
-        close_object(x);
+        chat_w_key(x, SLICE("image_url"));
+        chat_w_open(x);
+        chat_w_string(x, "url", p->url);
+        chat_w_string(x, "detail", p->detail);
+        chat_w_close(x);
         break;
     case PART_AUDIO:
-        key(x, SLICE("input_audio"));
-        open_object(x);
-        string_member(x, "data", p->encoded);
-        string_member(x, "format", p->media_type);
-        close_object(x);
+        chat_w_key(x, SLICE("input_audio"));
+        chat_w_open(x);
+        chat_w_string(x, "data", p->encoded);
+        chat_w_string(x, "format", p->media_type);
+        chat_w_close(x);
         break;
     case PART_FILE:
-        key(x, SLICE("file"));
-        open_object(x);
-        string_member(x, "file_id", p->file_id);
-        string_member(x, "filename", p->filename);
-        string_member(x, "file_data", p->encoded);
-        close_object(x);
+        chat_w_key(x, SLICE("file"));
+        chat_w_open(x);
+        chat_w_string(x, "file_id", p->file_id);
+        chat_w_string(x, "filename", p->filename);
+        chat_w_string(x, "file_data", p->encoded);
+        chat_w_close(x);
         break;
-    case PART_REFUSAL: string_member(x, "refusal", p->text); break;
-    default: string_member(x, "text", p->text); break;
+    case PART_REFUSAL: chat_w_string(x, "refusal", p->text); break;
+    default: chat_w_string(x, "text", p->text); break;
     }
 }
 
@@ -93,108 +49,88 @@ static const char *part_type(enum part_kind kind) {
 }
 
 /* Parts that stand in "content", and have something to say there. */
-static bool is_content(const struct writer *x, const struct part *p) {
+static bool is_content(const struct part *p) {
     switch (p->kind) {
     case PART_TEXT:
     case PART_IMAGE:
-    case PART_AUDIO:
     case PART_FILE: return true;
+    case PART_AUDIO:
     case PART_REFUSAL: return !p->name.ptr;
-    case PART_TOOL_RESULT: return p->text.ptr;
-    case PART_OPAQUE: return goes_raw(x, p->raw) && !p->name.ptr;
+    case PART_OPAQUE: return goes_raw(p->raw) && !p->name.ptr;
     default: return false;
     }
 }
 
-static void content_part(struct writer *x, const struct part *p) {
-    if (goes_raw(x, p->raw)) {
+static void content_part(struct chat_writer *x, const struct part *p) {
+    if (goes_raw(p->raw)) {
         jw_raw(&x->w, p->raw);
         return;
     }
-    open_object(x);
-    key(x, SLICE("type"));
+    chat_w_open(x);
+    chat_w_key(x, SLICE("type"));
     jw_string(&x->w, slice_cstr(part_type(p->kind)));
     part_value(x, p);
-    extras(x, p->extras);
-    close_object(x);
+    chat_w_fields(x, p->extras);
+    chat_w_close(x);
 }
 
-static void content_array(struct writer *x, const struct message *m) {
+static void content_array(struct chat_writer *x, const struct part *parts, unsigned n_parts) {
     unsigned n = 0;
-    text(x, "[");
-    for (unsigned i = 0; i < m->n_parts; i++) {
-        if (!is_content(x, &m->parts[i])) continue;
-        if (n++ > 0) text(x, ",");
-        content_part(x, &m->parts[i]);
+    chat_w_text(x, "[");
+    for (unsigned i = 0; i < n_parts; i++) {
+        if (!is_content(&parts[i])) continue;
+        if (n++ > 0) chat_w_text(x, ",");
+        content_part(x, &parts[i]);
     }
-    text(x, "]");
+    chat_w_text(x, "]");
     x->has_member = true;
 }
 
-static void content_string(struct writer *x, const struct message *m) {
-    text(x, "\"");
-    for (unsigned i = 0; i < m->n_parts; i++) {
-        const struct part *p = &m->parts[i];
-        if (p->kind == PART_TEXT || p->kind == PART_TOOL_RESULT) jw_escaped(&x->w, p->text);
+static void content_string(struct chat_writer *x, const struct part *parts, unsigned n_parts) {
+    chat_w_text(x, "\"");
+    for (unsigned i = 0; i < n_parts; i++) {
+        if (parts[i].kind == PART_TEXT || parts[i].kind == PART_TOOL_RESULT)
+            jw_escaped(&x->w, parts[i].text);
     }
-    text(x, "\"");
+    chat_w_text(x, "\"");
 }
 
-static void content(struct writer *x, const struct message *m) {
+static void content(struct chat_writer *x, const struct message *m) {
+    bool is_result = m->n_parts > 0 && m->parts[0].kind == PART_TOOL_RESULT;
     if (m->content_is_absent) return;
-    key(x, SLICE("content"));
-    if (m->content_is_null) {
-        text(x, "null");
-    } else if (m->content_is_string) {
-        content_string(x, m);
-    } else {
-        content_array(x, m);
-    }
+    chat_w_key(x, SLICE("content"));
+    if (m->content_is_null) chat_w_text(x, "null");
+    else if (m->content_is_string) content_string(x, m->parts, m->n_parts);
+    else if (is_result) content_array(x, m->parts[0].inner, m->parts[0].n_inner);
+    else content_array(x, m->parts, m->n_parts);
 }
 
 /* ---- calls ---- */
 
-static bool is_call(const struct writer *x, const struct part *p) {
+static bool is_call(const struct part *p) {
     if (p->kind == PART_OPAQUE)
-        return goes_raw(x, p->raw) && slice_eq(p->name, SLICE("tool_calls"));
+        return goes_raw(p->raw) && slice_eq(p->name, SLICE("tool_calls"));
     return p->kind == PART_TOOL_CALL || p->kind == PART_CUSTOM_TOOL_CALL;
 }
 
-static void call_value(struct writer *x, const struct part *p) {
-    open_object(x);
-    string_member(x, "name", p->name);
-    string_member(x, p->kind == PART_CUSTOM_TOOL_CALL ? "input" : "arguments", p->text);
-    close_object(x);
+static void call(struct chat_writer *x, const struct part *p) {
+    if (goes_raw(p->raw)) jw_raw(&x->w, p->raw);
+    else chat_w_call(x, p, p->extras);
 }
 
-static void call(struct writer *x, const struct part *p) {
-    const char *type = p->kind == PART_CUSTOM_TOOL_CALL ? "custom" : "function";
-    if (goes_raw(x, p->raw)) {
-        jw_raw(&x->w, p->raw);
-        return;
-    }
-    open_object(x);
-    string_member(x, "id", p->id);
-    string_member(x, "type", slice_cstr(type));
-    key(x, slice_cstr(type));
-    call_value(x, p);
-    extras(x, p->extras);
-    close_object(x);
-}
-
-static void tool_calls(struct writer *x, const struct message *m) {
+static void tool_calls(struct chat_writer *x, const struct message *m) {
     unsigned n = 0;
     for (unsigned i = 0; i < m->n_parts; i++) {
-        if (!is_call(x, &m->parts[i])) continue;
+        if (!is_call(&m->parts[i])) continue;
         if (n++ == 0) {
-            key(x, SLICE("tool_calls"));
-            text(x, "[");
+            chat_w_key(x, SLICE("tool_calls"));
+            chat_w_text(x, "[");
         } else {
-            text(x, ",");
+            chat_w_text(x, ",");
         }
         call(x, &m->parts[i]);
     }
-    if (n > 0) text(x, "]");
+    if (n > 0) chat_w_text(x, "]");
     if (n > 0) x->has_member = true;
 }
 
@@ -213,168 +149,162 @@ static const char *role_name(enum role role) {
 }
 
 /* What stands beside "content". */
-static void beside_content(struct writer *x, const struct message *m) {
+static void beside_content(struct chat_writer *x, const struct message *m) {
     for (unsigned i = 0; i < m->n_parts; i++) {
         const struct part *p = &m->parts[i];
-        if (p->kind == PART_REASONING) {
-            key(x, p->name.ptr ? p->name : SLICE("reasoning_content"));
-            jw_string(&x->w, p->text);
-        } else if (p->kind == PART_REFUSAL && p->name.ptr) {
-            string_member(x, "refusal", p->text);
+        if (p->kind == PART_REFUSAL && p->name.ptr) {
+            chat_w_string(x, "refusal", p->text);
+        } else if (p->kind == PART_AUDIO && p->name.ptr) {
+            chat_w_raw(x, "audio", p->raw);
         } else if (p->kind == PART_FUNCTION_CALL) {
-            key(x, SLICE("function_call"));
-            if (goes_raw(x, p->raw)) jw_raw(&x->w, p->raw);
-            else call_value(x, p);
+            chat_w_key(x, SLICE("function_call"));
+            if (goes_raw(p->raw)) jw_raw(&x->w, p->raw);
+            else chat_w_call_value(x, p);
         }
     }
 }
 
-static void message(struct writer *x, const struct message *m) {
-    open_object(x);
-    string_member(x, "role", slice_cstr(role_name(m->role)));
-    string_member(x, "name", m->name);
-    if (m->role == ROLE_TOOL && m->n_parts > 0) string_member(x, "tool_call_id", m->parts[0].id);
+/* None of the parts that were made of the extras is gone or changed. */
+static bool thoughts_are_as_they_came(const struct message *m) {
+    unsigned n = 0;
+    for (unsigned i = 0; i < m->n_parts; i++) {
+        if (!chat_is_thought(&m->parts[i])) continue;
+        if (!goes_raw(m->parts[i].raw)) return false;
+        n++;
+    }
+    return n > 0;
+}
+
+static void message_extras(struct chat_writer *x, const struct message *m) {
+    bool all = thoughts_are_as_they_came(m);
+    for (const struct field *f = m->extras; f; f = f->next) {
+        if (f->is_understood && !all && chat_says_something(f->value)) continue;
+        chat_w_key(x, f->key);
+        jw_raw(&x->w, f->value);
+    }
+    if (!all) chat_w_thoughts(x, m, SLICE_NULL);
+}
+
+static void message(struct chat_writer *x, const struct message *m) {
+    chat_w_open(x);
+    chat_w_string(x, "role", slice_cstr(role_name(m->role)));
+    chat_w_string(x, "name", m->name);
+    if (m->role == ROLE_TOOL && m->n_parts > 0) chat_w_string(x, "tool_call_id", m->parts[0].id);
     content(x, m);
     beside_content(x, m);
     tool_calls(x, m);
-    extras(x, m->extras);
-    close_object(x);
+    message_extras(x, m);
+    chat_w_close(x);
 }
 
-static void messages(struct writer *x) {
-    key(x, SLICE("messages"));
-    text(x, "[");
+static void messages(struct chat_writer *x) {
+    chat_w_key(x, SLICE("messages"));
+    chat_w_text(x, "[");
     for (const struct message *m = x->rq->messages; m; m = m->next) {
-        if (m != x->rq->messages) text(x, ",");
+        if (m != x->rq->messages) chat_w_text(x, ",");
         message(x, m);
     }
-    text(x, "]");
+    chat_w_text(x, "]");
     x->has_member = true;
 }
 
 /* ---- tools ---- */
 
-static void definition(struct writer *x, const struct tool *t) {
-    open_object(x);
-    string_member(x, "name", t->name);
-    string_member(x, "description", t->description);
-    if (t->parameters.len > 0) {
-        key(x, SLICE("parameters"));
-        jw_raw(&x->w, t->parameters);
-    }
-    if (t->strict >= 0) {
-        key(x, SLICE("strict"));
-        text(x, t->strict ? "true" : "false");
-    }
-    extras(x, t->extras);
-    close_object(x);
+static void definition(struct chat_writer *x, const struct tool *t) {
+    chat_w_open(x);
+    chat_w_string(x, "name", t->name);
+    chat_w_string(x, "description", t->description);
+    if (t->parameters.len > 0) chat_w_raw(x, "parameters", t->parameters);
+    if (t->strict >= 0) chat_w_bool(x, "strict", t->strict);
+    if (t->format.len > 0) chat_w_tool_format(x, t->format);
+    chat_w_fields(x, t->extras);
+    chat_w_close(x);
 }
 
-static void tool(struct writer *x, const struct tool *t) {
+static void tool(struct chat_writer *x, const struct tool *t) {
     const char *type = t->kind == TOOL_CUSTOM ? "custom" : "function";
-    if (goes_raw(x, t->raw)) {
+    if (goes_raw(t->raw)) {
         jw_raw(&x->w, t->raw);
     } else if (x->rq->tools_are_functions) {
         definition(x, t);
     } else {
-        open_object(x);
-        string_member(x, "type", slice_cstr(type));
-        key(x, slice_cstr(type));
+        chat_w_open(x);
+        chat_w_string(x, "type", slice_cstr(type));
+        chat_w_key(x, slice_cstr(type));
         definition(x, t);
-        close_object(x);
+        chat_w_close(x);
     }
 }
 
-static void tools(struct writer *x) {
+static void tools(struct chat_writer *x) {
     unsigned n = 0;
     for (const struct tool *t = x->rq->tools; t; t = t->next) {
-        if (t->kind == TOOL_OTHER && !goes_raw(x, t->raw)) continue; /* no word for it here */
+        if (t->kind == TOOL_OTHER && !goes_raw(t->raw)) continue; /* no word for it here */
         if (n++ == 0) {
-            key(x, x->rq->tools_are_functions ? SLICE("functions") : SLICE("tools"));
-            text(x, "[");
+            chat_w_key(x, x->rq->tools_are_functions ? SLICE("functions") : SLICE("tools"));
+            chat_w_text(x, "[");
         } else {
-            text(x, ",");
+            chat_w_text(x, ",");
         }
         tool(x, t);
     }
-    if (n > 0) text(x, "]");
+    if (n > 0) chat_w_text(x, "]");
     if (n > 0) x->has_member = true;
 }
 
-static void named_choice(struct writer *x, const char *type) {
-    open_object(x);
-    if (x->rq->tools_are_functions) {
-        string_member(x, "name", x->rq->tool_choice_name);
-    } else {
-        string_member(x, "type", slice_cstr(type));
-        key(x, slice_cstr(type));
-        open_object(x);
-        string_member(x, "name", x->rq->tool_choice_name);
-        close_object(x);
-    }
-    close_object(x);
+static void named_function(struct chat_writer *x) {
+    chat_w_open(x);
+    chat_w_string(x, "name", x->rq->tool_choice_name);
+    chat_w_close(x);
 }
 
-static void tool_choice(struct writer *x) {
+static void tool_choice(struct chat_writer *x) {
     static const char *const words[] = {[TOOL_CHOICE_AUTO] = "\"auto\"",
                                         [TOOL_CHOICE_NONE] = "\"none\"",
                                         [TOOL_CHOICE_REQUIRED] = "\"required\""};
     const struct llm_request *rq = x->rq;
-    bool is_raw = goes_raw(x, rq->tool_choice_raw),
+    bool is_raw = goes_raw(rq->tool_choice_raw),
          is_word = rq->tool_choice >= TOOL_CHOICE_AUTO && rq->tool_choice <= TOOL_CHOICE_REQUIRED;
-    bool is_named = rq->tool_choice == TOOL_CHOICE_NAMED ||
-                    rq->tool_choice == TOOL_CHOICE_NAMED_CUSTOM;
+    bool is_custom = rq->tool_choice == TOOL_CHOICE_NAMED_CUSTOM,
+         is_named = rq->tool_choice == TOOL_CHOICE_NAMED || is_custom;
     if (!is_raw && !is_word && !is_named) return;
-    key(x, rq->tools_are_functions ? SLICE("function_call") : SLICE("tool_choice"));
+    chat_w_key(x, rq->tools_are_functions ? SLICE("function_call") : SLICE("tool_choice"));
     if (is_raw) jw_raw(&x->w, rq->tool_choice_raw);
-    else if (is_word) text(x, words[rq->tool_choice]);
-    else named_choice(x, rq->tool_choice == TOOL_CHOICE_NAMED ? "function" : "custom");
+    else if (is_word) chat_w_text(x, words[rq->tool_choice]);
+    else if (rq->tools_are_functions) named_function(x);
+    else chat_w_named(x, is_custom ? "custom" : "function", rq->tool_choice_name);
 }
 
 /* ---- top level ---- */
 
-static void stop(struct writer *x) {
+static void stop(struct chat_writer *x) {
     const struct llm_request *rq = x->rq;
     if (rq->n_stop == 0) return;
-    key(x, SLICE("stop"));
-    if (!rq->stop_is_string) text(x, "[");
+    chat_w_key(x, SLICE("stop"));
+    if (!rq->stop_is_string) chat_w_text(x, "[");
     for (unsigned i = 0; i < rq->n_stop; i++) {
-        if (i > 0) text(x, ",");
+        if (i > 0) chat_w_text(x, ",");
         jw_string(&x->w, rq->stop[i]);
     }
-    if (!rq->stop_is_string) text(x, "]");
+    if (!rq->stop_is_string) chat_w_text(x, "]");
 }
 
-static void params(struct writer *x) {
-    bool has_stream = false, want = x->rq->env.stream;
-    for (const struct field *f = x->rq->params; f; f = f->next) {
-        bool is_stream = slice_eq(f->key, SLICE("stream"));
-        key(x, f->key);
-        if (is_stream && slice_eq(f->value, SLICE("true")) != want)
-            text(x, want ? "true" : "false");
-        else jw_raw(&x->w, f->value);
-        has_stream |= is_stream;
-    }
-    if (want && !has_stream) {
-        key(x, SLICE("stream"));
-        text(x, "true");
-    }
-}
-
-int chat_encode_request(const struct llm_request *rq, struct translation *t, struct buf *out,
-                        struct request_fault *fault) {
-    (void)t;
-    (void)fault;
-    struct writer x = {.w = jw_begin(out), .rq = rq};
-    x.raws_are_chat = rq->origin && strcmp(rq->origin, dialect_chat.name) == 0;
-    open_object(&x);
-    string_member(&x, "model", rq->env.model);
+static int encode(const struct llm_request *rq, struct buf *out) {
+    struct chat_writer x = {.w = jw_begin(out), .rq = rq};
+    chat_w_open(&x);
+    chat_w_string(&x, "model", rq->env.model);
     messages(&x);
     tools(&x);
     tool_choice(&x);
     stop(&x);
-    string_member(&x, "user", rq->user);
-    params(&x);
-    close_object(&x);
+    chat_w_string(&x, "user", rq->user);
+    chat_w_params(&x);
+    chat_w_close(&x);
     return jw_end(&x.w);
+}
+
+int chat_encode_request(const struct llm_request *rq, struct translation *t, struct buf *out,
+                        struct request_fault *fault) {
+    if (chat_origin_is(rq, dialect_chat.name)) return encode(rq, out);
+    return chat_encode_foreign(rq, t, out, fault);
 }

@@ -11,6 +11,7 @@ struct body {
     const struct answer_block *blocks;
     unsigned n_blocks;
     int64_t created;
+    enum chat_origin origin;
 };
 
 /* ---- one choice's blocks ---- */
@@ -22,12 +23,23 @@ static bool has_kind(const struct body *b, uint16_t choice, enum block_kind kind
     return false;
 }
 
+/* The body of a JSON string; parts of a summary stand apart. */
+static void w_text(struct body *b, const struct answer_block *k) {
+    size_t at = 0;
+    for (unsigned i = 0; k->kind == BLOCK_REASONING && i < k->n_parts; i++) {
+        if (k->parts[i] < at || k->parts[i] > k->text.len) continue;
+        jw_escaped(&b->w, slice_sub(k->text, at, k->parts[i] - at));
+        jw(&b->w, SLICE("\\n\\n"));
+        at = k->parts[i];
+    }
+    jw_escaped(&b->w, slice_from(k->text, at));
+}
+
 /* All texts of this kind, as one JSON string. */
 static void w_texts(struct body *b, uint16_t choice, enum block_kind kind) {
     jw(&b->w, SLICE("\""));
     for (unsigned i = 0; i < b->n_blocks; i++) {
-        if (b->blocks[i].choice == choice && b->blocks[i].kind == kind)
-            jw_escaped(&b->w, b->blocks[i].text);
+        if (b->blocks[i].choice == choice && b->blocks[i].kind == kind) w_text(b, &b->blocks[i]);
     }
     jw(&b->w, SLICE("\""));
 }
@@ -52,6 +64,25 @@ static void w_content(struct body *b, uint16_t choice) {
     }
 }
 
+/* One block's entry, as the stream's add up to (chat_encode.c). */
+static void w_thought(struct body *b, const struct answer_block *k, unsigned index) {
+    bool is_sealed = k->kind == BLOCK_REDACTED || b->origin == CHAT_FROM_RESPONSES;
+    jw(&b->w, is_sealed ? SLICE("{\"type\":\"reasoning.encrypted\"")
+                        : SLICE("{\"type\":\"reasoning.text\""));
+    if (b->origin == CHAT_FROM_MESSAGES && k->kind == BLOCK_REASONING) {
+        jw(&b->w, SLICE(",\"text\":\""));
+        w_text(b, k);
+        jw(&b->w, SLICE("\""));
+    }
+    jw_member(&b->w, is_sealed ? SLICE("data") : SLICE("signature"), k->signature);
+    if (is_sealed) jw_member(&b->w, SLICE("id"), k->item_id);
+    else if (b->origin == CHAT_FROM_MESSAGES && k->signature.len > 0)
+        jw_member(&b->w, SLICE("format"), CHAT_SIGNATURE_FORMAT);
+    jw(&b->w, SLICE(",\"index\":"));
+    jw_int(&b->w, index);
+    jw(&b->w, SLICE("}"));
+}
+
 static void w_reasoning(struct body *b, uint16_t choice) {
     unsigned n = 0;
     if (has_kind(b, choice, BLOCK_REASONING)) {
@@ -60,16 +91,14 @@ static void w_reasoning(struct body *b, uint16_t choice) {
     }
     for (unsigned i = 0; i < b->n_blocks; i++) {
         const struct answer_block *k = &b->blocks[i];
-        bool is_redacted = k->kind == BLOCK_REDACTED;
-        if (k->choice != choice || k->signature.len == 0 ||
-            (!is_redacted && k->kind != BLOCK_REASONING))
-            continue;
-        jw(&b->w,
-               n++ == 0 ? SLICE(",\"reasoning_details\":[{\"type\":") : SLICE(",{\"type\":"));
-        jw(&b->w, is_redacted ? SLICE("\"reasoning.encrypted\",\"data\":")
-                                  : SLICE("\"reasoning.text\",\"signature\":"));
-        jw_string(&b->w, k->signature);
-        jw(&b->w, SLICE("}"));
+        bool is_thought = k->kind == BLOCK_REDACTED || k->kind == BLOCK_REASONING;
+        if (k->choice != choice || !is_thought) continue;
+        bool is_said = k->signature.len > 0 ||
+                       (b->origin == CHAT_FROM_MESSAGES && k->text.len > 0);
+        if (is_said) {
+            jw(&b->w, n == 0 ? SLICE(",\"reasoning_details\":[") : SLICE(","));
+            w_thought(b, k, n++);
+        }
     }
     if (n > 0) jw(&b->w, SLICE("]"));
 }
@@ -89,7 +118,8 @@ static void w_tool_call(struct body *b, const struct answer_block *k) {
                             : SLICE(",\"type\":\"function\",\"function\":{\"name\":"));
     jw_string(&b->w, k->tool_name);
     jw(&b->w, is_custom ? SLICE(",\"input\":") : SLICE(",\"arguments\":"));
-    jw_string(&b->w, k->text);
+    bool must_say = b->origin != CHAT_FROM_CHAT && !is_custom && k->text.len == 0;
+    jw_string(&b->w, must_say ? SLICE("{}") : k->text);
     jw(&b->w, SLICE("}}"));
 }
 
@@ -107,10 +137,11 @@ static void w_tool_calls(struct body *b, uint16_t choice) {
 }
 
 static void w_function_call(struct body *b, const struct answer_block *k) {
+    bool must_say = b->origin != CHAT_FROM_CHAT && k->text.len == 0;
     jw(&b->w, SLICE(",\"function_call\":{\"name\":"));
     jw_string(&b->w, k->tool_name);
     jw(&b->w, SLICE(",\"arguments\":"));
-    jw_string(&b->w, k->text);
+    jw_string(&b->w, must_say ? SLICE("{}") : k->text);
     jw(&b->w, SLICE("}"));
 }
 
@@ -148,11 +179,52 @@ static void w_single(struct body *b, uint16_t choice, enum block_kind kind,
     }
 }
 
+/* ---- annotations ---- */
+
+static int64_t code_points(struct slice text) {
+    int64_t n = 0;
+    for (size_t i = 0; i < text.len; i++) n += ((unsigned char)text.ptr[i] & 0xc0) != 0x80;
+    return n;
+}
+
+/* Places in the block become places in the message; who has none gets its block's. */
+static void w_block_annotations(struct body *b, const struct answer_block *k, int64_t start,
+                                unsigned *n) {
+    int64_t end = start + code_points(k->text);
+    for (unsigned i = 0; i < k->n_annotations; i++) {
+        struct annotation a = k->annotations[i];
+        if (a.kind != ANNOTATION_URL || a.url.len == 0) continue;
+        bool has_place = a.start >= 0 && a.end >= a.start;
+        a.start = has_place ? start + a.start : start;
+        a.end = has_place ? start + a.end : end;
+        if ((*n)++ > 0) jw(&b->w, SLICE(","));
+        chat_w_citation(&b->w, &a);
+    }
+}
+
+static void w_annotations(struct body *b, const struct answer_choice *c) {
+    int64_t start = 0;
+    unsigned n = 0;
+    jw(&b->w, SLICE(",\"annotations\":["));
+    if (b->origin == CHAT_FROM_CHAT) jw_raw(&b->w, c->annotations_json);
+    for (unsigned i = 0; b->origin != CHAT_FROM_CHAT && i < b->n_blocks; i++) {
+        const struct answer_block *k = &b->blocks[i];
+        if (k->choice != c->index || k->kind != BLOCK_TEXT) continue;
+        w_block_annotations(b, k, start, &n);
+        start += code_points(k->text);
+    }
+    jw(&b->w, SLICE("]"));
+}
+
 /* ---- the body ---- */
 
 static void w_token_list(struct body *b, struct slice tokens) {
     if (tokens.len == 0) {
         jw(&b->w, SLICE("null"));
+        return;
+    }
+    if (b->origin != CHAT_FROM_CHAT) {
+        chat_w_tokens(&b->w, tokens);
         return;
     }
     jw(&b->w, SLICE("["));
@@ -182,23 +254,28 @@ static void w_choice(struct body *b, const struct answer_choice *c) {
     w_tool_calls(b, c->index);
     w_single(b, c->index, BLOCK_FUNCTION_CALL, w_function_call);
     w_single(b, c->index, BLOCK_AUDIO, w_audio);
-    jw(&b->w, SLICE(",\"annotations\":["));
-    jw_raw(&b->w, c->annotations_json);
-    jw(&b->w, SLICE("]}"));
+    w_annotations(b, c);
+    jw(&b->w, SLICE("}"));
     w_logprobs(b, c);
     jw(&b->w, SLICE(",\"finish_reason\":"));
     jw_string(&b->w, chat_finish_word(&c->finish, has_kind(b, c->index, BLOCK_FUNCTION_CALL)));
     jw(&b->w, SLICE("}"));
 }
 
+/* As in streams: chat's own is repeated, of another dialect's answer it is ours. */
+static struct slice told_or_ours(const struct body *b, struct slice told, struct slice ours) {
+    bool is_told = told.len > 0 && (b->origin == CHAT_FROM_CHAT || ours.len == 0);
+    return is_told ? told : ours;
+}
+
 static void w_head(struct body *b, const struct event_start *told,
                    const struct encoder_options *o) {
     jw(&b->w, SLICE("{\"id\":"));
-    jw_string(&b->w, told->id.len > 0 ? told->id : o->id);
+    jw_string(&b->w, told_or_ours(b, told->id, o->id));
     jw(&b->w, SLICE(",\"object\":\"chat.completion\",\"created\":"));
     jw_int(&b->w, b->created);
     jw(&b->w, SLICE(",\"model\":"));
-    jw_string(&b->w, told->model.len > 0 ? told->model : o->model);
+    jw_string(&b->w, told_or_ours(b, told->model, o->model));
     jw(&b->w, SLICE(",\"choices\":["));
 }
 
@@ -217,6 +294,7 @@ int chat_encode_response(const struct answer *an, const struct encoder_options *
     unsigned n = answer_choices(an, &choices);
     if (answer_error(an) || !is_whole(choices, n)) return -ERR_PROTOCOL;
     struct body b = {.w = jw_begin(out),
+                     .origin = chat_origin_of(told),
                      .created = told->created > 0 ? told->created : o->created};
     b.n_blocks = answer_blocks(an, &b.blocks);
     w_head(&b, told, o);
@@ -225,11 +303,12 @@ int chat_encode_response(const struct answer *an, const struct encoder_options *
         w_choice(&b, &choices[i]);
     }
     jw(&b.w, SLICE("]"));
-    if (usage) {
+    if (usage && (usage->in_total >= 0 || usage->out_total >= 0)) {
         jw(&b.w, SLICE(",\"usage\":"));
         chat_w_usage(&b.w, usage);
     }
-    jw_member(&b.w, SLICE("service_tier"), o->service_tier);
+    jw_member(&b.w, SLICE("service_tier"),
+              o->service_tier.len > 0 ? o->service_tier : told->service_tier);
     jw_member(&b.w, SLICE("system_fingerprint"), o->system_fingerprint);
     jw(&b.w, SLICE("}"));
     return jw_end(&b.w);

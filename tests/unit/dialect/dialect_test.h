@@ -43,6 +43,16 @@ static inline void put_raw(struct buf *b, struct slice s) {
         assert_int_equal(buf_append_byte(b, s.ptr[i] == '\n' ? ' ' : s.ptr[i]), 0);
 }
 
+static inline void put_said(struct buf *b, const char *name, struct slice s) {
+    if (s.len > 0) put_named(b, name, s);
+}
+
+static inline void put_json(struct buf *b, const char *name, struct slice s) {
+    if (s.len == 0) return;
+    assert_int_equal(buf_appendf(b, " %s=", name), 0);
+    put_raw(b, s);
+}
+
 static inline void put_api_error(struct buf *b, const struct api_error *er) {
     assert_int_equal(buf_appendf(b, " %u", er->status), 0);
     put_named(b, "message", er->message);
@@ -63,7 +73,7 @@ static inline const char *stop_reason_name(enum stop_reason r) {
 
 static inline bool has_block(const struct event *ev) {
     return ev->kind == EV_BLOCK_BEGIN || ev->kind == EV_DELTA || ev->kind == EV_SIGNATURE ||
-           ev->kind == EV_BLOCK_END || ev->kind == EV_OPAQUE;
+           ev->kind == EV_BLOCK_END || ev->kind == EV_OPAQUE || ev->kind == EV_PART;
 }
 
 static inline void put_event(struct buf *b, const struct event *ev) {
@@ -78,16 +88,28 @@ static inline void put_event(struct buf *b, const struct event *ev) {
             buf_appendf(b, " %u %s", ev->choice, stop_reason_name(ev->u.finish.reason)), 0);
         put_named(b, "wire", ev->u.finish.wire);
         put_named(b, "stop", ev->u.finish.stop_sequence);
+        put_json(b, "details", ev->u.finish.details);
     }
     if (ev->kind == EV_START) {
         put_named(b, "id", ev->u.start.id);
         put_named(b, "model", ev->u.start.model);
         put_named(b, "role", ev->u.start.role);
+        put_said(b, "tier", ev->u.start.service_tier);
         put_number(b, "created", ev->u.start.created);
     } else if (ev->kind == EV_BLOCK_BEGIN) {
         put_named(b, "id", ev->u.begin.id);
         put_named(b, "name", ev->u.begin.name);
         if (ev->u.begin.id.ptr || ev->u.begin.name.ptr) put_number(b, "wire", ev->u.begin.wire_index);
+        put_said(b, "namespace", ev->u.begin.name_space);
+        put_said(b, "item", ev->u.begin.item_id);
+        put_json(b, "input", ev->u.begin.input_json);
+        if (ev->u.begin.group > 0) put_number(b, "group", ev->u.begin.group);
+        if (ev->u.begin.is_raw) put(b, SLICE(" is_raw"));
+    } else if (ev->kind == EV_ANNOTATION && ev->u.annotation.url.len > 0) {
+        put_said(b, "url", ev->u.annotation.url);
+        put_said(b, "title", ev->u.annotation.title);
+        put_number(b, "start", ev->u.annotation.start);
+        put_number(b, "end", ev->u.annotation.end);
     } else if (ev->kind == EV_USAGE) {
         put_number(b, "in", ev->u.usage.in_total);
         put_number(b, "out", ev->u.usage.out_total);

@@ -77,6 +77,89 @@ static void events_are_collected(void **state) {
     answer_free(an);
 }
 
+/* What other dialects than chat say of blocks. */
+static void rich_blocks(void **state) {
+    (void)state;
+    struct answer *an = answer_new(100000);
+    add(an, (struct event){
+                .kind = EV_START,
+                .u.start = {.origin = "messages", .service_tier = SLICE("flex"), .created = -1}});
+    add(an, (struct event){.kind = EV_BLOCK_BEGIN,
+                           .block = 0,
+                           .block_kind = BLOCK_REASONING,
+                           .u.begin = {.item_id = SLICE("rs_1"), .group = 3, .is_raw = true}});
+    add_text(an, 0, SLICE("first"));
+    add(an, (struct event){.kind = EV_PART, .block = 0, .block_kind = BLOCK_REASONING});
+    add_text(an, 0, SLICE("second"));
+    add(an, (struct event){.kind = EV_PART, .block = 0, .block_kind = BLOCK_REASONING});
+    add(an, (struct event){.kind = EV_SIGNATURE, .block = 0, .text = SLICE("proof")});
+    add(an, (struct event){.kind = EV_BLOCK_END, .block = 0});
+    add(an, (struct event){.kind = EV_BLOCK_BEGIN,
+                           .block = 1,
+                           .block_kind = BLOCK_TOOL_CALL,
+                           .u.begin = {.id = SLICE("c"),
+                                       .name = SLICE("f"),
+                                       .name_space = SLICE("ns"),
+                                       .input_json = SLICE("{\"a\":1}")}});
+    add(an, (struct event){.kind = EV_BLOCK_BEGIN, .block = 2, .block_kind = BLOCK_TEXT});
+    add(an, (struct event){.kind = EV_ANNOTATION,
+                           .block = 2,
+                           .raw_json = SLICE("{\"x\":1}"),
+                           .u.annotation = {.kind = ANNOTATION_URL,
+                                            .url = SLICE("https://e.example"),
+                                            .title = SLICE("E"),
+                                            .start = 1,
+                                            .end = 4}});
+    add(an, (struct event){.kind = EV_ANNOTATION,
+                           .block = 2,
+                           .raw_json = SLICE("{\"x\":2}"),
+                           .u.annotation = {.kind = ANNOTATION_OTHER, .start = -1, .end = -1}});
+    add(an, (struct event){.kind = EV_BLOCK_BEGIN,
+                           .block = 3,
+                           .block_kind = BLOCK_OPAQUE,
+                           .raw_json = SLICE("{\"type\":\"server_tool_use\"}")});
+    for (int i = 0; i < 2; i++)
+        add(an, (struct event){.kind = EV_OPAQUE,
+                               .block = 3,
+                               .block_kind = BLOCK_OPAQUE,
+                               .raw_json = SLICE("{\"d\":1}")});
+    add(an, (struct event){.kind = EV_BLOCK_END, .block = 3});
+    /* of the stream: nobody's */
+    add(an, (struct event){
+                .kind = EV_OPAQUE, .block_kind = BLOCK_OPAQUE, .raw_json = SLICE("{\"s\":1}")});
+    add(an, (struct event){.kind = EV_FINISH,
+                           .u.finish = {.reason = STOP_FILTER, .details = SLICE("{\"type\":1}")}});
+
+    const struct answer_block *b;
+    const struct answer_choice *c;
+    assert_int_equal(answer_blocks(an, &b), 4);
+    assert_string_equal(answer_start(an)->origin, "messages");
+    assert_slices(answer_start(an)->service_tier, SLICE("flex"));
+    assert_slices(b[0].item_id, SLICE("rs_1"));
+    assert_int_equal(b[0].group, 3);
+    assert_true(b[0].is_raw);
+    assert_slices(b[0].text, SLICE("firstsecond"));
+    assert_int_equal(b[0].n_parts, 2);
+    assert_int_equal(b[0].parts[0], 5);
+    assert_int_equal(b[0].parts[1], 11);
+    assert_slices(b[0].signature, SLICE("proof"));
+    assert_slices(b[1].name_space, SLICE("ns"));
+    assert_slices(b[1].text, SLICE("{\"a\":1}"));
+    assert_int_equal(b[2].n_annotations, 2);
+    assert_int_equal(b[2].annotations[0].kind, ANNOTATION_URL);
+    assert_slices(b[2].annotations[0].url, SLICE("https://e.example"));
+    assert_slices(b[2].annotations[0].title, SLICE("E"));
+    assert_int_equal(b[2].annotations[0].end, 4);
+    assert_int_equal(b[2].annotations[1].kind, ANNOTATION_OTHER);
+    assert_slices(b[2].annotations_json, SLICE("{\"x\":1},{\"x\":2}"));
+    assert_slices(b[3].raw_json, SLICE("{\"type\":\"server_tool_use\"}"));
+    assert_slices(b[3].opaque_json, SLICE("{\"d\":1},{\"d\":1}"));
+    assert_int_equal(answer_choices(an, &c), 1);
+    assert_slices(c[0].annotations_json, SLICE("{\"x\":1},{\"x\":2}"));
+    assert_slices(c[0].finish.details, SLICE("{\"type\":1}"));
+    answer_free(an);
+}
+
 static void an_unfinished_answer_is_not_written(void **state) {
     (void)state;
     struct answer *an = sample();
@@ -161,6 +244,7 @@ static void dialects_are_found_by_name(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_are_collected),
+        cmocka_unit_test(rich_blocks),
         cmocka_unit_test(an_unfinished_answer_is_not_written),
         cmocka_unit_test(a_delta_without_block_is_refused),
         cmocka_unit_test(every_kind_meets_the_limit),

@@ -187,8 +187,8 @@ static const struct response_row {
      "whale\",\"refusal\":null,\"annotations\":[]},\"logprobs\":null,\"finish_reason\":\"stop\"}],"
      "\"usage\":{\"prompt_tokens\":12,\"completion_tokens\":5,\"total_tokens\":17},\"service_"
      "tier\":\"default\"}",
-     "start id=\"c\" model=\"m\" role=\"assistant\" created=5\nblock_begin 0/0 text\ndelta 0/0 "
-     "text @0 \"Blue whale\" +content\n"
+     "start id=\"c\" model=\"m\" role=\"assistant\" tier=\"default\" created=5\nblock_begin 0/0 "
+     "text\ndelta 0/0 text @0 \"Blue whale\" +content\n"
      "block_end 0/0 text +synth\nfinish 0 end wire=\"stop\"\nusage in=12 out=5\nend +last\n"},
     {"\n\n "
      "{\"id\":\"c\",\"choices\":[{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":null,"

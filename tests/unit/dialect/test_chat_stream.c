@@ -158,7 +158,9 @@ static void add_extra(struct script *s, struct rng *g, struct lane *l, uint16_t 
         add_block_event(s, l, choice, EV_OPAQUE)->raw_json = rng_below(g, 2) ? SLICE("\"QUJD\"")
                                                                              : SLICE("1763690000");
     } else if (l->is_open && l->kind == BLOCK_REASONING) {
+        /* text behind a proof is another block's */
         add_block_event(s, l, choice, EV_SIGNATURE)->text = SLICE("c2ln");
+        end_lane_block(s, l, choice);
     } else if (l->is_open && l->kind == BLOCK_TEXT) {
         add_block_event(s, l, choice, EV_ANNOTATION)->raw_json = SLICE(
             "{\"type\":\"url_citation\",\"n\":1.0}");

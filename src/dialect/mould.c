@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The short cut for the usual chunk.
+/* The short cut for the usual frame.
  *
  * Within one stream a text delta differs from the one before it in one JSON string alone. Its mould
  * is what stands around that string, byte for byte. A frame whose bytes are the mould's around a
@@ -7,14 +7,15 @@
  * another string in that place, so it means what the frame that made the mould meant: one DELTA. No
  * parser is needed to know that. Whatever does not fit goes the long way, and may make a new mould.
  * Streams whose frames never repeat (padding that changes) stop trying. */
+#include "dialect/mould.h"
+
 #include "base/mem.h"
-#include "dialect/chat/chat-private.h"
 
 #define MOULD_MAX_BYTES 1024
 #define MOULD_STEP_BYTES 512u
 #define MOULD_MAX_MISSES 8
 
-struct chat_mould {
+struct mould {
     uint16_t before, after, cap; /* bytes in front of the string and behind it; room for both */
     uint16_t misses;             /* moulds in a row that fitted nothing */
     char bytes[];
@@ -28,7 +29,7 @@ static bool is_plain(const char *text, size_t len) {
     return true;
 }
 
-bool chat_mould_fits(struct chat_mould *m, struct slice data, struct span *out_string) {
+bool mould_fits(struct mould *m, struct slice data, struct span *out_string) {
     if (!m || data.len <= (size_t)m->before + m->after) return false;
     size_t len = data.len - m->before - m->after;
     if (memcmp(data.ptr + data.len - m->after, m->bytes + m->before, m->after) != 0 ||
@@ -40,9 +41,9 @@ bool chat_mould_fits(struct chat_mould *m, struct slice data, struct span *out_s
     return true;
 }
 
-bool chat_mould_make(struct chat_mould **mould, struct slice data, struct span string) {
+bool mould_make(struct mould **mould, struct slice data, struct span string) {
     size_t end = (size_t)string.off + string.len, size = data.len - string.len;
-    struct chat_mould *m = *mould;
+    struct mould *m = *mould;
     if (size > MOULD_MAX_BYTES || (m && m->misses == MOULD_MAX_MISSES)) return false;
     uint16_t misses = m ? (uint16_t)(m->misses + 1) : 0;
     if (!m || m->cap < size) {

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The same client, speaking completions. */
+#define DIALECT dialect_completions
+#include "fuzz_chat_request.c"
