@@ -150,6 +150,34 @@ static const char *authority_fault(struct slice authority) {
     return is_port ? NULL : "the port must be a number from 1 to 65535";
 }
 
+/* `{model}` stands for the model's name. */
+static bool has_wrong_byte(struct slice path) {
+    struct slice model = SLICE("{model}");
+    const char *at = path.len > 0 ? memmem(path.ptr, path.len, model.ptr, model.len) : NULL;
+    if (!at) return contains_byte(path, " \"<>^`{|}");
+    size_t before = (size_t)(at - path.ptr);
+    return contains_byte(slice_sub(path, 0, before), " \"<>^`{|}") ||
+           contains_byte(slice_from(path, before + model.len), " \"<>^`{|}");
+}
+
+static const char *endpoint_fault(struct slice path) {
+    static const struct {
+        const char *end, *fault;
+    } endpoints[] = {
+        {"/chat/completions", "leave /chat/completions out: the gateway adds it"},
+        {"/completions", "leave /completions out: the gateway adds it"},
+        {"/responses", "leave /responses out: the gateway adds it"},
+        {"/messages", "leave /v1/messages out: the gateway adds it"},
+    };
+    while (path.len > 0 && path.ptr[path.len - 1] == '/') path.len--;
+    for (unsigned i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++) {
+        struct slice end = slice_cstr(endpoints[i].end);
+        if (path.len >= end.len && slice_eq(slice_from(path, path.len - end.len), end))
+            return endpoints[i].fault;
+    }
+    return NULL;
+}
+
 /* What is wrong with a base URL, without quoting it: it might hold a password. NULL: nothing. */
 static const char *base_url_fault(struct slice url) {
     static const char *const schemes[] = {"http://", "https://", "http+unix://"};
@@ -160,12 +188,13 @@ static const char *base_url_fault(struct slice url) {
     ptrdiff_t slash = slice_index(rest, '/');
     struct slice authority = slash < 0 ? rest : slice_sub(rest, 0, (size_t)slash);
     struct slice path = slash < 0 ? SLICE_NULL : slice_from(rest, (size_t)slash);
-    if (contains_byte(rest, " \"<>^`{|}")) return "holds a character that a URL cannot";
-    if (contains_byte(rest, "?#")) return "a query or fragment cannot be part of it";
-    if (contains_byte(authority, "@")) return "credentials belong into api_key, not into the URL";
-    if (path.len > 17 && memmem(path.ptr, path.len, "/chat/completions", 17)) {
-        return "leave /chat/completions out: the gateway adds it";
+    if (contains_byte(authority, " \"<>^`{|}") || has_wrong_byte(path)) {
+        return "holds a character that a URL cannot";
     }
+    if (contains_byte(rest, "?#")) return "a query or fragment cannot be part of it: there is query";
+    if (contains_byte(authority, "@")) return "credentials belong into api_key, not into the URL";
+    const char *endpoint = endpoint_fault(path);
+    if (endpoint) return endpoint;
     if (i < 2) return authority_fault(authority);
     return is_socket_path_encoded(authority)
                ? NULL
@@ -240,13 +269,41 @@ static void check_credential(struct loader *l, const struct provider_draft *p, c
     }
 }
 
+/* What goes out in headers and request lines. */
+static void check_words(struct loader *l, const struct provider_draft *p, const char *path) {
+    static const char *const refused[] = {"host", "content-length", "transfer-encoding",
+                                          "connection", "content-type", "accept-encoding"};
+    struct place at = place_of(p->places, "providers.*.auth_header");
+    const char *header = p->p.auth_header, *query = p->p.query, *version = p->p.api_version;
+    bool is_refused = !is_header_name(header);
+    for (unsigned i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+        is_refused = is_refused || slice_eq_nocase(slice_cstr(header), slice_cstr(refused[i]));
+    }
+    if (is_refused) {
+        report_fault(&l->report, at, arena_printf(l->scratch, "%s.auth_header", path),
+                     "%.60s cannot carry a credential", place_quote(at, header));
+    }
+    at = place_of(p->places, "providers.*.query");
+    if (query && (query[0] == '?' || !is_ascii(query) ||
+                  contains_byte(slice_cstr(query), " #\"<>"))) {
+        report_fault(&l->report, at, arena_printf(l->scratch, "%s.query", path),
+                     "expected name=value&…, percent-encoded, without a ? in front");
+    }
+    at = place_of(p->places, "providers.*.api_version");
+    if (!is_header_name(version)) {
+        report_fault(&l->report, at, arena_printf(l->scratch, "%s.api_version", path),
+                     "expected a date, such as 2023-06-01");
+    }
+}
+
 static void check_provider(struct loader *l, struct provider_draft *p) {
     struct scope s = provider_scope(l, p);
-    p->p.dialect = dialect_find(slice_cstr(p->p.dialect_name));
     if (p->p.is_mock && !place_of(p->places, "providers.*.auth").source) p->p.auth = AUTH_NONE;
+    preset_apply(l, p);
     check_base_url(l, p, arena_printf(l->scratch, "%s.base_url", s.path));
     check_credential(l, p, arena_printf(l->scratch, "%s.api_key", s.path));
     check_forward_headers(l, p, arena_printf(l->scratch, "%s.forward_headers", s.path));
+    check_words(l, p, s.path);
     check_file(l, p->p.ca_file, place_of(p->places, "providers.*.ca_file"),
                arena_printf(l->scratch, "%s.ca_file", s.path));
     if (!p->p.tls_verify) {
@@ -303,12 +360,7 @@ static int resolve_provider(struct loader *l, const struct target_draft *t, cons
     }
     int i = 0;
     for (const struct provider_draft *p = l->providers; p; p = p->next, i++) {
-        if (strcmp(p->p.name, t->provider) != 0) continue;
-        if (p->p.dialect) return i;
-        report_fault(&l->report, at, path,
-                     "the dialect of %s, %s, comes in a later version: it cannot answer yet",
-                     p->p.name, p->p.dialect_name);
-        return -1;
+        if (strcmp(p->p.name, t->provider) == 0) return i;
     }
     report_no_provider(l, at, path, t->provider);
     return -1;
@@ -370,7 +422,7 @@ static void freeze_model(struct loader *l, struct model_draft *m, unsigned index
 static void warn_unused_providers(struct loader *l) {
     const struct config *c = &l->out->config;
     for (unsigned i = 0; i < c->n_providers; i++) {
-        bool is_used = !c->providers[i].dialect; /* nothing could use it yet, and that is said */
+        bool is_used = false;
         for (unsigned m = 0; m < c->n_models; m++) {
             for (unsigned t = 0; t < c->models[m].n_targets; t++) {
                 is_used = is_used || c->models[m].targets[t].provider == i;
@@ -412,8 +464,8 @@ static void check_something_is_served(struct loader *l) {
                      "such as {name: \"*\", provider: %s}",
                      l->providers ? l->providers->p.name : "NAME");
     } else if (l->has_file && !l->has_key && !l->has_models) {
-        report_fault(&l->report, at, "providers", "missing, and there is no OPENAI_API_KEY: "
-                     "nothing to serve (--mock serves made-up answers)");
+        report_fault(&l->report, at, "providers", "missing, and there is neither OPENAI_API_KEY nor "
+                     "ANTHROPIC_API_KEY: nothing to serve (--mock serves made-up answers)");
     } else {
         report_warning(&l->report, at, "models", "none: every request will be answered with 404");
     }
@@ -451,7 +503,17 @@ static void freeze_models(struct loader *l) {
     }
 }
 
+/* Builds with sanitizers check what they can. */
+static void default_check_order(struct loader *l) {
+#ifdef PENSTOCK_SANITIZED
+    if (!place_of(l->out->places, "check_order").source) l->out->config.check_order = true;
+#else
+    (void)l;
+#endif
+}
+
 void check_and_freeze(struct loader *l) {
+    default_check_order(l);
     for (struct provider_draft *p = l->providers; p; p = p->next) check_provider(l, p);
     check_listeners(l);
     check_lists(l);

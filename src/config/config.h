@@ -30,11 +30,17 @@ struct config_listen {
 
 struct config_provider {
     const char *name;
-    /* NULL: a dialect of the table that this build does not speak yet (messages, responses): models
-     * on it are refused at load, except where they come from the embedded defaults, which leave
-     * them out and say so */
-    const struct dialect *dialect;
+    const struct dialect *dialect;   /* the main one: what foreign clients' requests become */
     const char *dialect_name;
+    /* Further ones that it speaks at the same base URL: a client of one of them gets it untouched.
+     * Which one a request goes out in: provider_dialect(). */
+    const struct dialect *also[4];
+    unsigned n_also;
+    const char *const *also_names;   /* as configured, with "embeddings" and "moderations" */
+    bool has_embeddings, has_moderations;   /* these endpoints of OpenAI's are there */
+    /* its /responses keeps answers: GET /responses/{id} and previous_response_id are its own, where
+     * the client's dialect is passed through. Else the gateway's (state) */
+    bool keeps_responses;
     const char *base_url;
     enum provider_auth auth;
     const char *api_key;             /* NULL: none. A secret: never printed. */
@@ -50,12 +56,44 @@ struct config_provider {
     bool is_mock;                    /* the built-in mock: its base_url is filled in at start */
     /* NULL-terminated: further request headers of the client that go upstream */
     const char *const *forward_headers;
-    const struct preset *preset;     /* the row it started from: its own, or its dialect's */
-    struct capabilities caps;        /* the preset's, with what the config changed */
-    const char *auth_header;         /* how api_key is sent: "authorization" (Bearer), "x-api-key", "api-key" */
-    const char *query;               /* put behind every path: "api-version=2024-10-21"; NULL: none */
-    const char *api_version;         /* anthropic-version that is sent; messages only */
+    /* the row it started from: the one named, its host's, or its dialect's; never NULL */
+    const struct preset *preset;
+    const char *preset_name;         /* as configured; NULL: not */
+    /* The preset's, with what the config changed. A request's: provider_caps(). */
+    struct capabilities caps;
+    uint64_t caps_given;             /* bits (1 << enum capability) that the config said */
+    /* how api_key is sent: "authorization" (as Bearer), or another header's name; never NULL */
+    const char *auth_header;
+    /* put behind every path: "api-version=2024-10-21"; NULL: none */
+    const char *query;
+    /* anthropic-version that is sent where messages is spoken; never NULL */
+    const char *api_version;
 };
+
+/* The dialect in which a client's request goes to this provider: its own if the provider speaks it,
+ * else the provider's main one. */
+static inline const struct dialect *provider_dialect(const struct config_provider *p,
+                                                     const struct dialect *client) {
+    for (unsigned i = 0; i < p->n_also; i++) {
+        if (p->also[i] == client) return client;
+    }
+    return p->dialect; /* the client's, or to be translated to */
+}
+/* What the provider takes, for a model under the upstream's name: generations of one vendor's
+ * models differ. */
+static inline void provider_caps(const struct config_provider *p, struct slice model,
+                                 struct capabilities *out) {
+    *out = p->caps;
+    capabilities_for_model(p->preset, p->caps_given, model, out);
+}
+/* What stands behind the base URL's path for an endpoint. Anthropic's SDK is given a base without
+ * /v1 and adds it, OpenAI's with: where both are there, one is enough. */
+static inline struct slice provider_path(struct slice base_path, struct slice path) {
+    struct slice v1 = SLICE("/v1");
+    bool has_both = base_path.len >= v1.len && slice_starts_with(path, SLICE("/v1/")) &&
+                    slice_eq(slice_from(base_path, base_path.len - v1.len), v1);
+    return has_both ? slice_from(path, v1.len) : path;
+}
 
 struct config_target {
     unsigned provider;               /* index into providers */

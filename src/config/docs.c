@@ -4,8 +4,8 @@
 
 #include <stdio.h>
 
-#define MAX_ROWS 128
-#define TYPE_BYTES 80
+#define MAX_ROWS 160
+#define TYPE_BYTES 256
 
 unsigned config_setting_docs(const struct setting_doc **out) {
     static struct setting_doc docs[MAX_ROWS];
@@ -44,16 +44,19 @@ static const char intro[] =
     "log: {level: info, format: human}\n"
     "\n"
     "providers:\n"
-    "  openai:\n"
-    "    dialect: chat\n"
-    "    base_url: https://api.openai.com/v1\n"
-    "    api_key: ${OPENAI_API_KEY}\n"
+    "  openai: {preset: openai, api_key: \"${OPENAI_API_KEY}\"}\n"
+    "  claude: {preset: anthropic, api_key: \"${ANTHROPIC_API_KEY}\"}\n"
     "  local:\n"
+    "    preset: vllm\n"
     "    base_url: http://127.0.0.1:8000/v1\n"
-    "    auth: none\n"
+    "  other:\n"
+    "    dialect: chat\n"
+    "    base_url: https://llm.example.com/v1\n"
+    "    api_key: ${OTHER_KEY}\n"
     "\n"
     "models:\n"
     "  - {name: \"gpt-*\", provider: openai}\n"
+    "  - {name: \"claude-*\", provider: claude}\n"
     "  - name: fast\n"
     "    targets:\n"
     "      - {provider: local, model: llama-3.1-8b}\n"
@@ -90,8 +93,8 @@ static const char intro[] =
     "\n"
     "- `OPENAI_API_KEY` (and `OPENAI_BASE_URL`, by default `https://api.openai.com/v1`) makes the\n"
     "  provider `openai`, for the models `gpt-*`, `o[0-9]*` and `chatgpt-*`.\n"
-    "- `ANTHROPIC_API_KEY` (and `ANTHROPIC_BASE_URL`) makes the provider `anthropic`. Its dialect,\n"
-    "  `messages`, comes in a later version: until then its models are left out.\n"
+    "- `ANTHROPIC_API_KEY` (and `ANTHROPIC_BASE_URL`, by default `https://api.anthropic.com`) makes the\n"
+    "  provider `anthropic`, for the models `claude-*`.\n"
     "- With neither a file nor a key, the built-in mock answers for every model, and says so in the\n"
     "  header `x-penstock-mock: 1`.\n"
     "\n"
@@ -105,18 +108,28 @@ static const struct {
     {"tls", "tls", "For all of `listen` at once."},
     {"log", "log", ""},
     {"providers", "providers",
-     "A map of names to providers. `providers.*.x` is the key `x` of each."},
+     "A map of names to providers. `providers.*.x` is the key `x` of each. What is left out comes from "
+     "the [preset](#presets)."},
+    {"quirks", "providers.*.quirks",
+     "What an upstream takes beyond what its dialect says, or does not take. It matters only where a "
+     "request is translated: a client of the upstream's own dialect is passed through untouched. The "
+     "defaults are the preset's, and for models known by name (Claude's generations, OpenAI's models "
+     "with and without reasoning) the model's; what is set here wins over both."},
     {"models", "models",
      "A list. An entry has `targets`, or the short form with `provider` and `model` in the entry."},
     {"limits", "limits", ""},
     {"timeouts", "timeouts", "On the clients' side; the upstreams' are in `providers`."},
+    {"state", "state", ""},
     {"cors", "cors", ""},
 };
+
+#define QUIRKS "providers.*.quirks."
 
 /* The section that a row belongs to: its first segment's, when that has one. */
 static bool is_in_section(const struct setting_doc *doc, const char *prefix) {
     size_t len = strcspn(doc->name, ".");
     if (strcmp(doc->type, "reserved") == 0) return false;
+    if (strncmp(doc->name, QUIRKS, strlen(QUIRKS)) == 0) return strcmp(prefix, "quirks") == 0;
     for (size_t i = 1; i < sizeof sections / sizeof sections[0]; i++) {
         if (slice_eq(slice_make(doc->name, len), slice_cstr(sections[i].prefix))) {
             return strcmp(prefix, sections[i].prefix) == 0;
@@ -166,6 +179,80 @@ static int put_reserved(struct buf *out, const struct setting_doc *docs, unsigne
     return rc;
 }
 
+/* ---- presets ---- */
+
+static uint64_t capability_value(const struct capabilities *caps, const struct capability_doc *d) {
+    uint32_t narrow = 0;
+    uint64_t wide = 0;
+    const char *at = (const char *)caps + d->offset;
+    if (d->size == 1) return *(const bool *)at;
+    if (d->size == sizeof wide) memcpy(&wide, at, sizeof wide);
+    else memcpy(&narrow, at, sizeof narrow);
+    return d->size == sizeof wide ? wide : narrow;
+}
+
+static int put_capability(struct buf *out, const struct capability_doc *d, uint64_t v) {
+    if (d->kind == CAPABILITY_IS_ENUM)
+        return buf_appendf(out, "`%s: %s`", d->name, d->choices[v]);
+    if (d->kind == CAPABILITY_IS_BOOL)
+        return buf_appendf(out, "`%s: %s`", d->name, v ? "true" : "false");
+    return buf_appendf(out, "`%s: %llu`", d->name, (unsigned long long)v);
+}
+
+/* The quirks that differ from those of a server of which nothing but the dialect is known. */
+static int put_quirks(struct buf *out, const struct preset *p, const struct preset *plain) {
+    int rc = 0;
+    unsigned n = 0;
+    for (unsigned i = 0; i < CAPABILITY_COUNT; i++) {
+        const struct capability_doc *d = &capability_docs[i];
+        uint64_t v = capability_value(&p->caps, d);
+        if (v == capability_value(&plain->caps, d)) continue;
+        if (n++ > 0) rc |= buf_append(out, SLICE(", "));
+        rc |= put_capability(out, d, v);
+    }
+    return rc;
+}
+
+static int put_also(struct buf *out, const struct preset *p) {
+    int rc = buf_appendf(out, "`%s`", p->dialect);
+    for (const char *const *d = p->also; *d; d++) rc |= buf_appendf(out, ", `%s`", *d);
+    if (p->has_embeddings) rc |= buf_append(out, SLICE(", embeddings"));
+    if (p->has_moderations) rc |= buf_append(out, SLICE(", moderations"));
+    return rc;
+}
+
+static int put_preset(struct buf *out, const struct preset *p) {
+    const struct preset *plain = preset_find(p->dialect);
+    int rc = buf_appendf(out, "| `%s` | ", p->name);
+    rc |= put_also(out, p);
+    if (p->base_url) rc |= buf_appendf(out, " | `%s` | ", p->base_url);
+    else rc |= buf_append(out, SLICE(" | | "));
+    if (p->api_key_env) rc |= buf_appendf(out, "`%s`, ", p->api_key_env);
+    rc |= buf_appendf(out, "`%s` | ", p->auth_header);
+    if (p != plain) rc |= put_quirks(out, p, plain);
+    rc |= buf_append(out, SLICE(" | "));
+    rc |= put_cell(out, p->note);
+    return buf_append(out, SLICE(" |\n")) | rc;
+}
+
+static const char presets_intro[] =
+    "\n## presets\n\n"
+    "`preset: NAME` fills in what a provider's settings leave open: dialects, address, the header of\n"
+    "its key, metering and quirks. The variable is where the key is looked for when there is no\n"
+    "`api_key`, if `base_url` is the vendor's own. Without `preset`, the host of `base_url` decides for\n"
+    "vendors that are known by it, and else the row named after the dialect, `chat`, `completions`,\n"
+    "`responses` or `messages`, applies. Quirks are listed where they differ from that row.\n\n"
+    "| preset | dialects and more | base_url | key: variable, header | quirks | what is odd |\n"
+    "|---|---|---|---|---|---|\n";
+
+static int put_presets(struct buf *out) {
+    unsigned n;
+    const struct preset *p = presets(&n);
+    int rc = buf_append(out, slice_cstr(presets_intro));
+    for (unsigned i = 0; i < n; i++) rc |= put_preset(out, &p[i]);
+    return rc;
+}
+
 int config_docs_markdown(struct buf *out) {
     const struct setting_doc *docs;
     unsigned n = config_setting_docs(&docs);
@@ -179,5 +266,6 @@ int config_docs_markdown(struct buf *out) {
                 rc |= put_row(out, &docs[i], &settings[i]);
         }
     }
+    rc |= put_presets(out);
     return put_reserved(out, docs, n) | rc ? -ERR_LIMIT : 0;
 }

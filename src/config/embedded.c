@@ -59,15 +59,8 @@ static void add_known_provider(struct loader *l, size_t i) {
     store(l, &s, "providers.*.dialect", known_providers[i].dialect, (struct place){0});
     store(l, &s, "providers.*.base_url", url ? url : known_providers[i].base_url, url_at);
     store(l, &s, "providers.*.api_key", key, key_at);
-    bool is_spoken = dialect_find(slice_cstr(known_providers[i].dialect)) != NULL;
-    if (!is_spoken) {
-        report_warning(&l->report, key_at, NULL,
-                       "is set, but the dialect %s comes in a later version: "
-                       "the models of %s are left out",
-                       known_providers[i].dialect, known_providers[i].name);
-    }
     for (unsigned m = 0; m < 4 && known_providers[i].models[m]; m++) {
-        if (is_spoken && !l->has_models) route(l, known_providers[i].models[m], p->p.name, key_at);
+        if (!l->has_models) route(l, known_providers[i].models[m], p->p.name, key_at);
     }
 }
 

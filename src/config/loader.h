@@ -4,6 +4,7 @@
  *   load.c      defaults; .env; the file's tree                     (config_load)
  *   apply.c     tree → fields and drafts, environment variables and flags over them
  *   embedded.c  providers and models where the file has none, and the mock
+ *   preset.c    what a provider's settings leave open
  *   check.c     what needs the whole picture: routes, addresses, credentials; drafts → arrays
  *
  * Every step goes on after a fault, so that all are found. */
@@ -59,6 +60,11 @@ void apply_listen_text(struct loader *l, struct slice text, struct place at, boo
 /* ---- embedded.c ---- */
 
 void add_embedded(struct loader *l);
+
+/* ---- preset.c ---- */
+
+/* What the provider's settings leave open, from its preset. */
+void preset_apply(struct loader *l, struct provider_draft *p);
 
 /* ---- check.c ---- */
 

@@ -21,12 +21,24 @@ static const char *const meterings[] = {"inject", "observe", NULL};
 static const char *const client_gones[] = {"cancel", "drain", NULL};
 static const char *const strategies[] = {"fallback", NULL};
 static const char *const dialect_names[] = {"chat", "completions", "responses", "messages", NULL};
+static const char *const preset_names[] = {
+    "openai", "anthropic", "azure", "openrouter", "groq", "mistral", "deepseek", "together",
+    "fireworks", "xai", "gemini-openai", "ollama", "vllm", "llamacpp", NULL,
+};
 
 /* The enums' values are indexes into these lists. */
 _Static_assert(LOG_DEBUG == 0 && LOG_OFF == 4 && LOG_HUMAN == 0 && LOG_JSON == 1, "log");
 _Static_assert(LOG_REQUESTS_OFF == 0 && LOG_REQUESTS_ALL == 2, "log.requests");
 _Static_assert(AUTH_KEY == 0 && AUTH_NONE == 2 && METERING_INJECT == 0, "providers");
 _Static_assert(CLIENT_GONE_CANCEL == 0 && STRATEGY_FALLBACK == 0, "on_client_gone, strategy");
+
+/* A row for each capability; the defaults are the preset's. */
+#define QUIRK_BOOL(words) .choices = NULL
+#define QUIRK_ENUM(words) .choices = words
+#define QUIRK_INT(words) .min = "16", .max = "10000000", .unit = words
+#define QUIRK(field, is, words, text)                                                              \
+    {.name = "providers.*.quirks." #field, .type = SET_##is, PROVIDER(caps.field),                 \
+     QUIRK_##is(words), .description = text},
 
 /* clang-format off */
 const struct setting settings[] = {
@@ -54,6 +66,9 @@ const struct setting settings[] = {
     {.name = "allowed_hosts", .type = SET_STRINGS, TOP(allowed.hosts), .env = "PENSTOCK_ALLOWED_HOSTS",
      .description = "Names that requests may carry in their `Host` header, besides IP addresses, `localhost` and what `listen` says. Without client authentication other names are refused, so that no web page can reach the gateway through a name of its own."},
 
+    {.name = "check_order", .type = SET_BOOL, TOP(check_order), .default_text = "false", .env = "PENSTOCK_CHECK_ORDER",
+     .description = "Checks the order of events in every stream, the upstreams' and the gateway's own, against the dialect's rules: what breaks them ends with an error event and is counted. Costs a second look at every event. Builds with sanitizers do it by default."},
+
     {.name = "log.level", .type = SET_ENUM, TOP(log.level), .default_text = "info", .choices = log_levels,
      .env = "PENSTOCK_LOG_LEVEL", .flag = "--log-level",
      .description = "The least important lines that are still written."},
@@ -67,11 +82,23 @@ const struct setting settings[] = {
     {.name = "providers", .type = SET_PROVIDERS, NO_FIELD,
      .description = "The upstreams, by name: letters, digits, `-` and `_`. The name is what `models` refers to, and a label of the metrics. Without this key the [embedded defaults](#without-a-file) apply."},
     {.name = "providers.*.dialect", .type = SET_STRING, PROVIDER(dialect_name), .default_text = "chat", .choices = dialect_names,
-     .description = "The API that the upstream speaks. This version speaks `chat` (OpenAI's Chat Completions) alone; the others come in a later version."},
+     .description = "The API that the upstream speaks: `chat` (OpenAI's Chat Completions), `completions` (the older one of OpenAI's), `responses` (OpenAI's Responses) or `messages` (Anthropic's Messages). Clients of any of the four reach any provider; requests and answers are translated."},
+    {.name = "providers.*.preset", .type = SET_STRING, PROVIDER(preset_name), .choices = preset_names,
+     .description = "A kind of upstream, whose defaults stand for what is not set here: see [presets](#presets). Without it the host of `base_url` tells, for vendors that are known by it."},
+    {.name = "providers.*.also", .type = SET_STRINGS, PROVIDER(also_names),
+     .description = "Further APIs at the same `base_url`: dialects, `embeddings`, `moderations`. A client's request in one of these dialects goes there as it is; in any other it is translated to `dialect`. Default: the preset's."},
+    {.name = "providers.*.keeps_responses", .type = SET_BOOL, PROVIDER(keeps_responses), .default_text = "false",
+     .description = "Where `responses` is spoken: the upstream keeps its answers, so that `store`, `previous_response_id` and `GET /v1/responses/{id}` are its own. Else the gateway keeps them ([state](#state)). Default: the preset's."},
     {.name = "providers.*.base_url", .type = SET_STRING, PROVIDER(base_url), .min = "1",
-     .description = "What the official SDK of that dialect would be given: with `/v1` for OpenAI's. Schemes: `http`, `https`, and `http+unix` with the socket's path percent-encoded as the host (`http+unix://%2Frun%2Fllm.sock/v1`). Required, but for `mock: true`."},
+     .description = "What the official SDK of that dialect would be given: with `/v1` for OpenAI's, without for Anthropic's. Schemes: `http`, `https`, and `http+unix` with the socket's path percent-encoded as the host (`http+unix://%2Frun%2Fllm.sock/v1`). `{model}` in the path stands for the upstream's name of the model. Required, but for `mock: true` and presets that have one."},
     {.name = "providers.*.api_key", .type = SET_SECRET, PROVIDER(api_key),
-     .description = "The credential that the gateway sends upstream. Best written as `${NAME}`. An empty one counts as none."},
+     .description = "The credential that the gateway sends upstream. Best written as `${NAME}`. An empty one counts as none. A named preset at its vendor's own host finds it in the vendor's usual variable."},
+    {.name = "providers.*.auth_header", .type = SET_STRING, PROVIDER(auth_header),
+     .description = "The request header that carries `api_key`: `authorization` (behind `Bearer`), `x-api-key`, `api-key`, or another name. Default: the preset's."},
+    {.name = "providers.*.query", .type = SET_STRING, PROVIDER(query),
+     .description = "A query that is put behind every path, without its `?`: `api-version=2024-10-21`."},
+    {.name = "providers.*.api_version", .type = SET_STRING, PROVIDER(api_version),
+     .description = "The header `anthropic-version` that requests to `messages` upstreams carry. Default: `2023-06-01`."},
     {.name = "providers.*.auth", .type = SET_ENUM, PROVIDER(auth), .default_text = "key", .choices = auths,
      .description = "`key`: send `api_key`. `passthrough`: send the client's own credential on. `none`: send none."},
     {.name = "providers.*.metering", .type = SET_ENUM, PROVIDER(metering), .default_text = "inject", .choices = meterings,
@@ -104,8 +131,7 @@ const struct setting settings[] = {
      .description = "Further request headers of the client that go upstream. Credentials, `Host` and those of the connection itself cannot be listed."},
     {.name = "providers.*.mock", .type = SET_BOOL, PROVIDER(is_mock), .default_text = "false",
      .description = "This provider is the built-in mock: it needs no `base_url` and no key, and its answers carry `x-penstock-mock: 1`."},
-    {.name = "providers.*.preset", .type = SET_RESERVED, NO_FIELD,
-     .description = "Defaults for a kind of upstream."},
+    CAPABILITIES(QUIRK)
 
     {.name = "models", .type = SET_MODELS, NO_FIELD,
      .description = "What clients may ask for, a list. An exact name wins over patterns; of these the first that matches."},
@@ -136,6 +162,8 @@ const struct setting settings[] = {
      .description = "The largest single event in an upstream's stream; a larger one ends the answer with an error."},
     {.name = "limits.response", .type = SET_BYTES, TOP(limits.response_bytes), .default_text = "1MiB", .max = "1GiB", .env = "PENSTOCK_LIMITS_RESPONSE",
      .description = "The largest answer that is not streamed and still held whole to be checked and metered. A larger one is passed on as it comes."},
+    {.name = "limits.transcript", .type = SET_BYTES, TOP(limits.transcript_bytes), .default_text = "16MiB", .min = "64KiB", .max = "1GiB", .env = "PENSTOCK_LIMITS_TRANSCRIPT",
+     .description = "The most that is kept of one answer where it must be: for `responses` clients, whose last event repeats it, and where it is stored. Above it the answer ends with an error."},
     {.name = "limits.cut_through", .type = SET_BYTES, TOP(limits.cut_through_bytes), .default_text = "64KiB", .min = "1KiB", .max = "1GiB", .env = "PENSTOCK_LIMITS_CUT_THROUGH",
      .description = "An event above this size that nobody needs to read is forwarded as it comes, not when it is whole."},
     {.name = "limits.max_connections", .type = SET_INT, TOP(limits.max_connections), .default_text = "unlimited", .max = "10000000", .unit = "connections", .zero = "unlimited", .env = "PENSTOCK_LIMITS_MAX_CONNECTIONS",
@@ -157,6 +185,11 @@ const struct setting settings[] = {
      .description = "How long the head of a streamed answer waits for the upstream's first event, so that a failure can still have its own status. Afterwards errors come inside the stream."},
     {.name = "timeouts.heartbeat", .type = SET_DURATION, TOP(timeouts.heartbeat_ns), .default_text = "15s", .max = "1h", .zero = "off", .env = "PENSTOCK_TIMEOUTS_HEARTBEAT",
      .description = "Silence in a stream before a comment line is sent, so that nobody on the way takes the connection for dead."},
+
+    {.name = "state.ttl", .type = SET_DURATION, TOP(state.ttl_ns), .default_text = "24h", .min = "1h", .max = "365d", .env = "PENSTOCK_STATE_TTL",
+     .description = "How long the gateway keeps what `responses` clients may come back to (answers, conversations), and reasoning that clients leave out of their next turn. Only where the upstream keeps none. In memory: a restart forgets it."},
+    {.name = "state.max_bytes", .type = SET_BYTES, TOP(state.max_bytes), .default_text = "64MiB", .min = "64KiB", .max = "64GiB", .env = "PENSTOCK_STATE_MAX_BYTES",
+     .description = "The most memory for it. What was used least recently goes first."},
 
     {.name = "cors.origins", .type = SET_STRINGS, TOP(cors.origins), .env = "PENSTOCK_CORS_ORIGINS",
      .description = "Origins of web pages that may use the gateway (`https://app.example.com`, or `*` for all). Empty: none may."},
@@ -205,7 +238,7 @@ const char *setting_type_text(const struct setting *row, char *out, size_t size)
         [SET_RESERVED] = "reserved",
     };
     if (row->choices) {
-        char choices[128];
+        char choices[256];
         join_choices(row, "|", choices, sizeof choices);
         snprintf(out, size, "enum(%s)", choices);
     } else {
@@ -285,7 +318,7 @@ static void describe_expected(const struct setting *row, char *out, size_t size)
         [SET_DURATION] = "a duration (10s, 500ms, 1h30m)",
         [SET_STRINGS] = "a text or a list of texts",
     };
-    char choices[160];
+    char choices[256];
     if (row->choices) {
         join_choices(row, ", ", choices, sizeof choices);
         snprintf(out, size, "one of %s", choices);
@@ -297,7 +330,7 @@ static void describe_expected(const struct setting *row, char *out, size_t size)
 }
 
 static bool refuse(const struct setting *row, const struct scalar *v, struct report *r) {
-    char expected[256];
+    char expected[320];
     describe_expected(row, expected, sizeof expected);
     bool is_secret = row->type == SET_SECRET;
     if (!v->shown || is_secret) report_fault(r, v->at, v->path, "expected %s", expected);

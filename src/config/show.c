@@ -78,6 +78,9 @@ static bool is_silent(const struct setting *row, const struct scope *s) {
     bool is_mock = strcmp(row->name, "providers.*.mock") == 0;
     const char *text = NULL;
     if (is_text) memcpy(&text, (const char *)s->base + row->offset, sizeof text);
+    bool is_quirk = strncmp(row->name, "providers.*.quirks.", 19) == 0; /* the preset's */
+    bool is_version = strcmp(row->name, "providers.*.api_version") == 0;
+    if ((is_quirk || is_version) && !is_given) return true;
     return (is_text && !text) || (is_mock && !is_given &&
                                   !((const struct config_provider *)s->base)->is_mock);
 }

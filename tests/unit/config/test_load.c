@@ -34,7 +34,6 @@ static const struct {
     {"policies: []\n", "t.yaml:1:1: policies: comes in a later version\n"},
     {"database: x\n", "t.yaml:1:1: database: comes in a later version\n"},
     {"shared_state: x\n", "t.yaml:1:1: shared_state: comes in a later version\n"},
-    {"providers: {p: {preset: vllm}}\n", "t.yaml:1:17: providers.p.preset: comes in a later version\n"},
     /* listen */
     {"listen: 8080\n", "t.yaml:1:9: listen: 8080: a port alone"},
     {"listen: \"::1:80\"\n", "needs brackets"},
@@ -90,7 +89,25 @@ static const struct {
     {"models: [{name: a, provider: p, strategy: random}]\n", "models.0.strategy: expected one of fallback, got \"random\"\n"},
     {"models: [{name: a, provder: p}]\n", "models.0.provder: unknown setting; did you mean provider?\n"},
     {"providers: {openai: {" BASE "}}\nmodels: [{name: a, provider: opnai}]\n", "there is no provider opnai; did you mean openai?\n"},
-    {"providers: {c: {" BASE ", dialect: messages}}\nmodels: [{name: a, provider: c}]\n", "the dialect of c, messages, comes in a later version"},
+    {"providers: {p: {preset: vlm}}\n", "t.yaml:1:25: providers.p.preset: expected one of openai, anthropic, azure, "},
+    {"providers: {p: {preset: azure}}\n", "t.yaml:1:13: providers.p.base_url: missing\n"},
+    {"providers: {p: {preset: llamacpp}}\n", "t.yaml:1:13: providers.p.base_url: missing\n"},
+    {"providers: {p: {" BASE ", also: [chat, soap]}}\n", "providers.p.also: soap is neither a dialect nor embeddings or moderations"},
+    {"providers: {p: {" BASE ", also: [mesages]}}\n", "mesages is neither a dialect nor embeddings or moderations; did you mean messages?\n"},
+    {"providers: {p: {" BASE ", auth_header: \"a b\"}}\n", "providers.p.auth_header: a b cannot carry a credential\n"},
+    {"providers: {p: {" BASE ", auth_header: Host}}\n", "providers.p.auth_header: Host cannot carry a credential\n"},
+    {"providers: {p: {" BASE ", query: \"?a=b\"}}\n", "providers.p.query: expected name=value"},
+    {"providers: {p: {" BASE ", query: \"a=b c\"}}\n", "providers.p.query: expected name=value"},
+    {"providers: {p: {" BASE ", api_version: \"a b\"}}\n", "providers.p.api_version: expected a date"},
+    {"providers: {p: {" BASE ", quirks: {max_tokens: many}}}\n", "providers.p.quirks.max_tokens: expected one of max_tokens, max_completion_tokens, got \"many\"\n"},
+    {"providers: {p: {" BASE ", quirks: {develper_role: true}}}\n", "providers.p.quirks.develper_role: unknown setting; did you mean developer_role?\n"},
+    {"providers: {p: {" BASE ", quirks: {default_max_tokens: 0}}}\n", "providers.p.quirks.default_max_tokens: expected a whole number from 16 to 10000000"},
+    {"providers: {p: {base_url: \"http://h/v1/messages\"}}\n", "leave /v1/messages out"},
+    {"providers: {p: {base_url: \"http://h/v1/responses/\"}}\n", "leave /responses out"},
+    {"providers: {p: {base_url: \"http://h/v1/completions\"}}\n", "leave /completions out"},
+    {"providers: {p: {base_url: \"http://h/{mode}/v1\"}}\n", "holds a character that a URL cannot"},
+    {"providers: {p: {base_url: \"http://{model}/v1\"}}\n", "holds a character that a URL cannot"},
+    {"state: {ttl: 59m}\n", "state.ttl: expected a duration (10s, 500ms, 1h30m) from 1h to 365d, got \"59m\"\n"},
     /* syntax */
     {"a: [\n", "not valid YAML"},
     {"listen: :1\nlisten: :2\n", "t.yaml:2:1: listen is given twice, first in line 1\n"},
@@ -199,6 +216,14 @@ static void test_defaults(void **state) {
     assert_true(c->limits.event_bytes == 16 << 20);
     assert_true(c->limits.cut_through_bytes == 64 << 10);
     assert_true(c->limits.response_bytes == 1 << 20);
+    assert_true(c->limits.transcript_bytes == 16 << 20);
+    assert_true(c->state.ttl_ns == INT64_C(86400000000000));
+    assert_true(c->state.max_bytes == 64 << 20);
+#ifdef PENSTOCK_SANITIZED
+    assert_true(c->check_order);
+#else
+    assert_false(c->check_order);
+#endif
     assert_true(c->timeouts.hold_ns == INT64_C(10000000000));
     assert_true(c->timeouts.heartbeat_ns == INT64_C(15000000000));
     assert_non_null(c->cors.origins);
@@ -389,6 +414,8 @@ static void test_openai_key(void **state) {
     assert_false(l.config->is_mock_only);
     assert_int_equal(l.config->n_providers, 1);
     assert_string_equal(l.config->providers[0].base_url, "https://api.openai.com/v1");
+    assert_string_equal(l.config->providers[0].preset->name, "openai");
+    assert_int_equal(l.config->providers[0].n_also, 2); /* responses, completions */
     /* the line end is no part of it */
     assert_string_equal(l.config->providers[0].api_key, "sk-hush");
     assert_non_null(config_route(l.config, SLICE("gpt-4o")));
@@ -413,6 +440,8 @@ static void test_base_urls_from_the_environment(void **state) {
     test_env_vars = both;
     struct test_load l = load_embedded(false);
     assert_string_equal(l.config->providers[0].base_url, "http://h:1/v1");
+    assert_string_equal(l.config->providers[0].preset->name, "chat"); /* not OpenAI itself */
+    assert_int_equal(l.config->providers[0].n_also, 0);
     test_load_dispose(&l);
     test_env_vars = alone;
     l = load_embedded(false);
@@ -422,21 +451,30 @@ static void test_base_urls_from_the_environment(void **state) {
     test_load_dispose(&l);
 }
 
-static void test_anthropic_key_alone_is_no_reason_to_mock(void **state) {
+static void test_anthropic_key(void **state) {
     static const char *const vars[] = {"ANTHROPIC_API_KEY", "sk-hush", NULL};
+    static const char *const other[] = {"ANTHROPIC_API_KEY", "k", "ANTHROPIC_BASE_URL",
+                                        "http://h:1", NULL};
     (void)state;
     test_env_vars = vars;
     struct test_load l = load_embedded(false);
     assert_false(l.config->is_mock_only);
     assert_int_equal(l.config->n_providers, 1);
-    assert_null(l.config->providers[0].dialect);
-    assert_string_equal(l.config->providers[0].dialect_name, "messages");
-    assert_int_equal(l.config->n_models, 0);
-    assert_report_has(&l, "warning: ANTHROPIC_API_KEY: is set, but the dialect messages comes in a later version");
-    assert_report_lacks(&l, "hush");
+    const struct config_provider *p = &l.config->providers[0];
+    assert_ptr_equal(p->dialect, &dialect_messages);
+    assert_string_equal(p->base_url, "https://api.anthropic.com");
+    assert_string_equal(p->auth_header, "x-api-key");
+    assert_string_equal(p->preset->name, "anthropic");
+    assert_non_null(config_route(l.config, SLICE("claude-opus-4-8")));
+    assert_null(config_route(l.config, SLICE("gpt-4o")));
+    assert_string_equal(l.report.ptr, "");
     test_load_dispose(&l);
-    l = load_embedded(true);
-    assert_non_null(config_route(l.config, SLICE("anything")));
+    test_env_vars = other;
+    l = load_embedded(false);
+    p = &l.config->providers[0];
+    assert_ptr_equal(p->dialect, &dialect_messages);
+    assert_string_equal(p->base_url, "http://h:1");
+    assert_string_equal(p->preset->name, "messages"); /* some server, not Anthropic's */
     test_env_vars = NULL;
     test_load_dispose(&l);
 }
@@ -447,7 +485,7 @@ static void test_a_file_takes_the_mock_away(void **state) {
     test_env_vars = NULL;
     struct test_load l = test_load_text("workers: 1\n");
     assert_null(l.config);
-    assert_report_has(&l, "t.yaml: providers: missing, and there is no OPENAI_API_KEY");
+    assert_report_has(&l, "t.yaml: providers: missing, and there is neither OPENAI_API_KEY nor ANTHROPIC_API_KEY");
     test_load_dispose(&l);
     l = test_load_with((struct config_sources){.mock = true}, "workers: 1\n");
     assert_non_null(l.config);
@@ -641,7 +679,7 @@ int main(void) {
         cmocka_unit_test(test_no_key_gives_the_mock),
         cmocka_unit_test(test_openai_key),
         cmocka_unit_test(test_base_urls_from_the_environment),
-        cmocka_unit_test(test_anthropic_key_alone_is_no_reason_to_mock),
+        cmocka_unit_test(test_anthropic_key),
         cmocka_unit_test(test_a_file_takes_the_mock_away),
         cmocka_unit_test(test_warnings),
         cmocka_unit_test(test_show_loads_to_the_same),
