@@ -503,17 +503,7 @@ static void freeze_models(struct loader *l) {
     }
 }
 
-/* Builds with sanitizers check what they can. */
-static void default_check_order(struct loader *l) {
-#ifdef PENSTOCK_SANITIZED
-    if (!place_of(l->out->places, "check_order").source) l->out->config.check_order = true;
-#else
-    (void)l;
-#endif
-}
-
 void check_and_freeze(struct loader *l) {
-    default_check_order(l);
     for (struct provider_draft *p = l->providers; p; p = p->next) check_provider(l, p);
     check_listeners(l);
     check_lists(l);

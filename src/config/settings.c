@@ -67,7 +67,7 @@ const struct setting settings[] = {
      .description = "Names that requests may carry in their `Host` header, besides IP addresses, `localhost` and what `listen` says. Without client authentication other names are refused, so that no web page can reach the gateway through a name of its own."},
 
     {.name = "check_order", .type = SET_BOOL, TOP(check_order), .default_text = "false", .env = "PENSTOCK_CHECK_ORDER",
-     .description = "Checks the order of events in every stream, the upstreams' and the gateway's own, against the dialect's rules: what breaks them ends with an error event and is counted. Costs a second look at every event. Builds with sanitizers do it by default."},
+     .description = "Checks the order of events in every stream, the upstreams' and the gateway's own, against the dialect's rules: what breaks them ends with an error event and is counted. Costs a second look at every event. Builds with sanitizers always check what the gateway translates."},
 
     {.name = "log.level", .type = SET_ENUM, TOP(log.level), .default_text = "info", .choices = log_levels,
      .env = "PENSTOCK_LOG_LEVEL", .flag = "--log-level",

@@ -92,6 +92,7 @@ struct lane {
 
 struct choice_state {
     bool is_finished, any_tool, any_refusal;
+    bool has_cut_call;               /* a call whose arguments were not complete at its end */
     unsigned n_calls;
 };
 

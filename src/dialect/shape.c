@@ -342,8 +342,11 @@ static int emit_end(struct shaper *s, const struct lane *l) {
 
 static int close_lane(struct shaper *s, struct lane *l) {
     int rc = 0;
-    if (l->is_tool) rc = shape_tool_end(s, l);
-    else if (l->mode == LANE_STOPS) rc = shape_stop_end(s, l);
+    if (l->is_tool) {
+        bool is_cut = l->mode == LANE_ARGS && l->track.is_begun && !l->track.is_complete;
+        if (l->choice < s->n_choices) s->choices[l->choice].has_cut_call |= is_cut;
+        rc = shape_tool_end(s, l);
+    } else if (l->mode == LANE_STOPS) rc = shape_stop_end(s, l);
     else if (s->proofs == PROOFS_WRAP) rc = emit_proof(s, l);
     if (rc || s->is_over) return rc;
     rc = emit_end(s, l);
@@ -612,10 +615,10 @@ static int flush(struct shaper *s, uint16_t choice) {
     return rc;
 }
 
-static int emit_broken(struct shaper *s) {
+static int emit_broken(struct shaper *s, const char *message) {
     struct event ev = {.kind = EV_ERROR,
                        .u.error = {.status = 502,
-                                   .message = SLICE("the upstream ended the answer with an error"),
+                                   .message = slice_cstr(message),
                                    .type = SLICE("server_error"),
                                    .code = SLICE("upstream_error")}};
     s->is_over = true;
@@ -634,11 +637,16 @@ static enum stop_reason reason_of(const struct shaper *s, const struct choice_st
 static int on_finish(struct shaper *s, const struct event *ev) {
     struct choice_state *c = open_choice(s, ev->choice);
     if (!c) return 0;
-    if (ev->u.finish.reason == STOP_ERROR) return emit_broken(s);
+    if (ev->u.finish.reason == STOP_ERROR)
+        return emit_broken(s, "the upstream ended the answer with an error");
     int rc = flush(s, ev->choice);
     if (rc || s->is_over) return rc;
     struct event out = *ev;
+    c = &s->choices[ev->choice];
     out.u.finish.reason = reason_of(s, c, ev->u.finish.reason);
+    /* its SDK would complete the JSON and run half a call */
+    if (c->has_cut_call && out.u.finish.reason == STOP_TOOL && s->client == CLIENT_MESSAGES)
+        return err_set(s->e, ERR_PROTOCOL, "the upstream cut a tool call's arguments");
     c->is_finished = true;
     return shape_emit(s, &out);
 }
@@ -658,8 +666,17 @@ int shape_stopped(struct shaper *s, struct lane *l, struct slice stop) {
     return rc ? rc : shape_emit(s, &end);
 }
 
+/* An end mark with nothing before it is no answer. */
+static bool is_answered(const struct shaper *s) {
+    for (unsigned i = 0; i < s->n_choices; i++) {
+        if (s->choices[i].is_finished) return true;
+    }
+    return false;
+}
+
 static int on_end(struct shaper *s, const struct event *ev) {
     int rc = 0;
+    if (!is_answered(s)) return emit_broken(s, "the upstream ended its stream without an answer");
     for (unsigned i = 0; i < s->n_choices && rc == 0 && !s->is_over; i++)
         rc = s->choices[i].is_finished ? 0 : flush(s, (uint16_t)i);
     if (rc || s->is_over) return rc;

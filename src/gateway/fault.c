@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Every way in which a request fails, in one table: what the client sees, what is counted, whether
  * a retry makes sense. Statuses, types and codes follow OpenAI's practice (docs/serve.md,
- * "Errors"). */
+ * "Errors"); for clients of another family they are translated. */
 #include "gateway/gateway-private.h"
 
 static const struct fault faults[FAULT_COUNT] = {
@@ -9,9 +9,11 @@ static const struct fault faults[FAULT_COUNT] = {
     [FAULT_BAD_JSON]          = {400, "invalid_request_error", NULL, END_CLIENT_ERROR, true, 0},
     [FAULT_BAD_REQUEST]       = {400, "invalid_request_error", NULL, END_CLIENT_ERROR, true, 0},
     [FAULT_MODEL_NOT_FOUND]   = {404, "invalid_request_error", "model_not_found", END_CLIENT_ERROR, true, 0},
+    [FAULT_NOT_FOUND]         = {404, "invalid_request_error", NULL, END_CLIENT_ERROR, true, 0},
     [FAULT_UNKNOWN_URL]       = {404, "invalid_request_error", "unknown_url", END_CLIENT_ERROR, true, 0},
     [FAULT_METHOD]            = {405, "invalid_request_error", "method_not_supported", END_CLIENT_ERROR, true, 0},
     [FAULT_CONTENT_TYPE]      = {415, "invalid_request_error", "unsupported_content_type", END_CLIENT_ERROR, true, 0},
+    [FAULT_TOO_LARGE]         = {413, "invalid_request_error", "request_too_large", END_CLIENT_ERROR, true, 0},
     [FAULT_FORBIDDEN_HOST]    = {403, "request_forbidden", "host_not_allowed", END_CLIENT_ERROR, true, 0},
     [FAULT_FORBIDDEN_ORIGIN]  = {403, "request_forbidden", "origin_not_allowed", END_CLIENT_ERROR, true, 0},
     [FAULT_DRAINING]          = {503, "server_error", "server_overloaded", END_DRAIN, false, 1},
@@ -57,23 +59,30 @@ enum fault_id fault_of_call(const struct err *e, bool any_answer_byte) {
     return FAULT_INTERNAL;
 }
 
-static struct api_error fault_error(enum fault_id id, const char *code, const char *param,
-                                    const char *message) {
+bool dialect_is_anthropic(const struct dialect *d) {
+    return slice_eq(slice_cstr(d->name), SLICE("messages"));
+}
+
+void dialect_translate_error(const struct dialect *d, const struct api_error *in,
+                             struct api_error *out) {
+    if (d->translate_error)
+        d->translate_error(in, out);
+    else
+        *out = *in;
+}
+
+/* The table is in OpenAI's words: whoever speaks them gets them as they are. */
+struct api_error fault_error(enum fault_id id, const struct dialect *client, const char *code,
+                             const char *param, const char *message) {
     const struct fault *f = &faults[id];
-    return (struct api_error){.status = f->status,
-                              .message = slice_cstr(message),
-                              .type = slice_cstr(f->type),
-                              .code = slice_cstr(code ? code : f->code),
-                              .param = slice_cstr(param && *param ? param : NULL)};
-}
-
-int fault_body(enum fault_id id, const char *code, const char *param, const char *message,
-               struct buf *out) {
-    struct api_error er = fault_error(id, code, param, message);
-    return dialect_chat.encode_error(&er, out);
-}
-
-int fault_event(enum fault_id id, const char *message, struct buf *out) {
-    struct api_error er = fault_error(id, NULL, NULL, message);
-    return dialect_chat.encode_error_event(&er, NULL, out);
+    struct api_error er = {.status = f->status,
+                           .message = slice_cstr(message),
+                           .type = slice_cstr(f->type),
+                           .code = slice_cstr(code ? code : f->code),
+                           .param = slice_cstr(param && *param ? param : NULL)};
+    if (!dialect_is_anthropic(client))
+        return er;
+    struct api_error theirs;
+    dialect_translate_error(client, &er, &theirs);
+    return theirs;
 }

@@ -18,20 +18,44 @@
 #include "net/loop.h"
 
 struct relay;
+struct state;
 struct worker;
+struct endpoint;
+
+/* Where a request's path leads. */
+struct endpoint_match {
+    const struct endpoint *endpoint;     /* NULL: nowhere */
+    /* in whose words it is answered, errors included; never NULL */
+    const struct dialect *client;
+    /* of the upstream, behind its base URL: "/chat/completions" */
+    struct slice path;
+    struct slice model;                  /* named by an Azure-style path, as it is written */
+    struct slice rest;                   /* behind a prefix: "gpt%2F4" of "/models/gpt%2F4" */
+};
 
 /* A provider as the workers see it: the config's row, and what was derived from it once. */
 struct upstream {
     const struct config_provider *config;
     unsigned index;                      /* in config->providers and meter->providers */
     struct url url;
-    /* "/v1/chat/completions": the base URL's path with the endpoint */
-    struct slice chat_target;
-    struct slice authorization;          /* "Bearer …", a secret; empty when there is none */
+    /* "/v1/chat/completions?…": the base URL's path with the main dialect's endpoint and the
+     * provider's query; NULL when the path names the model ("{model}" in base_url):
+     * upstream_target */
+    struct slice target;
+    /* The credential's header: its name, and its value, a secret; empty when there is none. */
+    struct slice auth_name, auth_value;
     struct tls_context *tls;             /* NULL: plain */
     /* an OpenAI-native host: openai-* request headers may go there */
     bool is_openai;
 };
+/* The target of one of its endpoints ("/embeddings"). model: the upstream's name for it. */
+struct slice upstream_target(const struct upstream *u, struct slice path, struct slice model,
+                             struct arena *a);
+/* Speaks Anthropic's words in errors and headers; all others speak OpenAI's. */
+bool dialect_is_anthropic(const struct dialect *d);
+/* translate_error, or as it came while a dialect has none. */
+void dialect_translate_error(const struct dialect *d, const struct api_error *in,
+                             struct api_error *out);
 
 struct gateway_listen {
     const struct config_listen *config;
@@ -41,6 +65,7 @@ struct gateway_listen {
 
 struct gateway {
     const struct config *config;
+    struct state *state;                 /* state.h */
     struct arena *arena;                 /* what upstreams and listens point into */
     struct upstream *upstreams;          /* config->n_providers */
     struct gateway_listen *listens;      /* config->n_listen */
@@ -75,6 +100,8 @@ struct worker {
     /* what the current batch of upstream bytes makes for the client */
     struct buf out;
     struct buf edit;                     /* scratch for rewritten frames */
+    /* the endpoint whose `serve` runs */
+    struct endpoint_match match;
     /* the loop's slab as of the last request's end: for /metrics */
     _Atomic uint64_t slab_bytes;
     struct timer drain_timer;
@@ -109,6 +136,7 @@ struct http_pool *worker_pool(struct worker *w, const struct upstream *u);
 /* ---- endpoints (endpoints.c) ---- */
 
 extern const struct http_app gateway_app_template;   /* self is set by the worker */
+struct endpoint_match endpoint_find(const struct http_exchange *ex);
 
 /* ---- errors (fault.c) ---- */
 
@@ -124,9 +152,11 @@ enum fault_id {
     FAULT_BAD_JSON,
     FAULT_BAD_REQUEST,
     FAULT_MODEL_NOT_FOUND,
+    FAULT_NOT_FOUND,
     FAULT_UNKNOWN_URL,
     FAULT_METHOD,
     FAULT_CONTENT_TYPE,
+    FAULT_TOO_LARGE,
     FAULT_FORBIDDEN_HOST,
     FAULT_FORBIDDEN_ORIGIN,
     FAULT_DRAINING,
@@ -145,13 +175,13 @@ const struct fault *fault_get(enum fault_id id);
 /* Which fault an upstream call's error is. */
 enum fault_id fault_of_call(const struct err *e, bool any_answer_byte);
 
-/* Answers an exchange that has no relay with an error in OpenAI's shape. */
+/* Answers an exchange that has no relay with an error in its client's words. */
 void answer_fault(struct worker *w, struct http_exchange *ex, enum fault_id id, const char *param,
                   const char *message);
-/* Body of a fault, to `out`. param NULL: null. code NULL: the fault's own. */
-int fault_body(enum fault_id id, const char *code, const char *param, const char *message,
-               struct buf *out) MUST_CHECK;
-int fault_event(enum fault_id id, const char *message, struct buf *out) MUST_CHECK;
+/* A fault as a dialect says it: status, type and code are its own. param NULL: null. code NULL: the
+ * fault's own. Borrows the texts. */
+struct api_error fault_error(enum fault_id id, const struct dialect *client, const char *code,
+                             const char *param, const char *message);
 
 /* ---- guard (guard.c) ---- */
 
@@ -177,6 +207,7 @@ void out_headers_set(struct out_headers *h, struct slice name, struct slice valu
 
 /* ---- simple endpoints ---- */
 
+void endpoint_root(struct worker *w, struct http_exchange *ex);
 void endpoint_models(struct worker *w, struct http_exchange *ex);
 void endpoint_model(struct worker *w, struct http_exchange *ex);
 void endpoint_health(struct worker *w, struct http_exchange *ex);

@@ -76,6 +76,12 @@ static bool refuse(struct worker *w, struct http_exchange *ex, enum fault_id id,
     return true;
 }
 
+/* POST /responses/{id}/cancel has nothing to say; a web page's would have an Origin. */
+static bool has_no_body(const struct http_exchange *ex, struct slice type) {
+    return !type.ptr &&
+           slice_eq(http_headers_get(&ex->headers, SLICE("content-length")), SLICE("0"));
+}
+
 bool guard_refuses(struct worker *w, struct http_exchange *ex) {
     const struct config *c = w->gateway->config;
     if (!ex->is_unix && ex->host.len && !host_is_allowed(c, ex->host))
@@ -88,7 +94,7 @@ bool guard_refuses(struct worker *w, struct http_exchange *ex) {
                       "Requests from the web origin '%.*s' are not allowed. To allow it, add it to cors.origins.", origin);
     if (ex->method == HTTP_METHOD_POST) {
         struct slice type = http_headers_get(&ex->headers, SLICE("content-type"));
-        if (!content_type_is_json(type))
+        if (!content_type_is_json(type) && !has_no_body(ex, type))
             return refuse(w, ex, FAULT_CONTENT_TYPE,
                           "Unsupported content type '%.*s'. Send the request with 'Content-Type: application/json'.",
                           type.ptr ? type : SLICE(""));
@@ -103,7 +109,7 @@ unsigned guard_cors_headers(const struct worker *w, const struct http_exchange *
         return 0;
     out[0] = (struct http_header){SLICE("access-control-allow-origin"), origin};
     out[1] = (struct http_header){SLICE("access-control-expose-headers"),
-                                  SLICE("x-request-id, x-upstream-request-id, retry-after, retry-after-ms")};
+                                  SLICE("x-request-id, request-id, x-upstream-request-id, x-penstock-dropped, retry-after, retry-after-ms, x-should-retry")};
     out[2] = (struct http_header){SLICE("vary"), SLICE("origin")};
     return 3;
 }
@@ -111,7 +117,8 @@ unsigned guard_cors_headers(const struct worker *w, const struct http_exchange *
 /* A wildcard does not cover authorization, and the browser builds of the official SDKs send all of
  * these. */
 #define CORS_ALLOW_HEADERS \
-    "authorization, content-type, api-key, x-api-key, openai-organization, openai-project, openai-beta, " \
+    "authorization, content-type, api-key, x-api-key, anthropic-version, anthropic-beta, " \
+    "anthropic-dangerous-direct-browser-access, openai-organization, openai-project, openai-beta, " \
     "x-request-id, x-client-request-id, idempotency-key, traceparent, x-stainless-lang, " \
     "x-stainless-package-version, x-stainless-os, x-stainless-arch, x-stainless-runtime, " \
     "x-stainless-runtime-version, x-stainless-retry-count, x-stainless-timeout, x-stainless-read-timeout, " \

@@ -13,6 +13,19 @@ static void count_usage(struct meter_provider *p, const struct usage *u) {
         meter_add(&p->tokens_reasoning, (uint64_t)u->reasoning);
 }
 
+static unsigned dialect_place(const struct dialect *d) {
+    unsigned i = 0;
+    while (dialects[i] && dialects[i] != d)
+        i++;
+    return i;
+}
+
+static void count_dialects(const struct relay *r) {
+    unsigned client = dialect_place(r->client), up = dialect_place(r->up);
+    if (r->upstream && !r->passes && client < METER_DIALECTS && up < METER_DIALECTS)
+        meter_add(&r->worker->meter->by_dialect[client][up], 1);
+}
+
 static bool is_logged(const struct relay *r, bool is_error) {
     switch (r->worker->gateway->config->log.requests) {
     case LOG_REQUESTS_OFF:
@@ -31,7 +44,7 @@ static void log_request(const struct relay *r, enum end_reason end, int64_t took
         return;
     int64_t ttft = r->first_content_ns ? r->first_content_ns - r->ready_ns : 0;
     const char *provider = r->upstream ? r->upstream->config->name : "none";
-    log_event(is_error ? LOG_WARN : LOG_INFO, "request", LOG_CSTR("id", r->request_id), LOG_CSTR("model", r->model),
+    log_event(is_error ? LOG_WARN : LOG_INFO, "request", LOG_CSTR("id", r->request_id), LOG_CSTR("dialect", r->client->name), LOG_CSTR("model", r->model),
               LOG_CSTR("provider", provider), LOG_INT("status", r->status), LOG_FLAG("stream", r->stream),
               LOG_CSTR("end", end_reason_name(end)), LOG_DUR("ttft", ttft), LOG_DUR("took", took_ns),
               LOG_INT("tokens_in", r->usage.in_total), LOG_INT("tokens_out", r->usage.out_total));
@@ -48,6 +61,7 @@ void relay_record(struct relay *r) {
     int64_t took_ns = loop_now_ns(w->loop) - r->start_ns;
     meter_add(&p->requests_by_end[end][r->stream], 1);
     hist_record(&p->duration_ns[r->stream], took_ns);
+    count_dialects(r);
     if (r->has_usage) {
         meter_add(&p->usage_reported, 1);
         count_usage(p, &r->usage);

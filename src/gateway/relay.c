@@ -5,6 +5,11 @@
 
 #include <stdio.h>
 
+#include "base/json_scan.h"
+#include "dialect/json_text.h"
+#include "dialect/peek.h"
+#include "gateway/state.h"
+
 /* How long the upstream may take to finish its framing after the end mark, so that its connection
  * can be reused. */
 #define TAIL_NS (1 * NS_PER_S)
@@ -13,6 +18,11 @@
 #define FREE_RELAYS 256
 
 /* ---- memory ---- */
+
+size_t relay_transcript_bytes(const struct relay *r) {
+    uint64_t max = r->worker->gateway->config->limits.transcript_bytes;
+    return max ? max : (size_t)16 << 20;
+}
 
 static struct relay *relay_new(struct worker *w, struct http_exchange *ex) {
     struct relay *r = w->free_relays;
@@ -25,11 +35,17 @@ static struct relay *relay_new(struct worker *w, struct http_exchange *ex) {
     memset(r, 0, sizeof *r);
     r->worker = w;
     r->ex = ex;
+    r->client = r->up = w->match.client;
+    r->path = w->match.path;
+    r->body = bytes_slice(ex->body);
     r->end = -1;
     r->usage = USAGE_NONE;
     r->start_ns = ex->start_ns;
     r->ready_ns = ex->ready_ns;
-    buf_init(&r->held, w->gateway->config->limits.response_bytes + LOOP_READ_BYTES);
+    size_t held_bytes = w->gateway->config->limits.response_bytes;
+    if (held_bytes < relay_transcript_bytes(r))
+        held_bytes = relay_transcript_bytes(r);
+    buf_init(&r->held, held_bytes + LOOP_READ_BYTES);
     r->next = w->relays;
     if (r->next)
         r->next->prev = r;
@@ -45,8 +61,15 @@ static void relay_free(struct relay *r) {
     timer_stop(&r->timer);
     if (r->decoder) {
         sse_parser_dispose(&r->parser);
-        dialect_chat.decoder_free(r->decoder);
+        r->up->decoder_free(r->decoder);
     }
+    if (r->checker)
+        r->up->checker_free(r->checker);
+    answer_free(r->answer);
+    relay_check_own_free(r);
+    relay_leg_free(r);
+    if (r->turn)
+        state_turn_free(r->turn);
     buf_dispose(&r->held);
     if (r->prev)
         r->prev->next = r->next;
@@ -76,7 +99,7 @@ static void hold(struct relay *r) {
 }
 
 static void release(struct relay *r) {
-    if (--r->busy == 0 && !r->ex && !r->call)
+    if (--r->busy == 0 && !r->ex && !r->call && !r->waits)
         relay_free(r);
 }
 
@@ -91,6 +114,7 @@ void relay_stop_call(struct relay *r) {
     http_call_cancel(&r->call);
 }
 
+/* no_retry: an SDK should not come again, and nothing says when. */
 static void respond(struct relay *r, unsigned status, struct slice body, unsigned retry_after_s,
                     bool no_retry) {
     struct out_headers h;
@@ -109,16 +133,29 @@ static void respond(struct relay *r, unsigned status, struct slice body, unsigne
     http_respond(r->ex, &(struct http_response){status, h.items, h.count}, body);
 }
 
-static void refuse(struct relay *r, enum fault_id id, const char *code, const char *param,
-                   const char *message) {
+void relay_refuse(struct relay *r, enum fault_id id, const char *code, const char *param,
+                  const char *message) {
     const struct fault *f = fault_get(id);
+    struct api_error er = fault_error(id, r->client, code, param, message);
     struct buf body;
     buf_init(&body, 8192);
-    if (fault_body(id, code, param, message, &body) < 0)
+    er.request_id = slice_cstr(r->request_id);
+    if (r->client->encode_error(&er, &body) < 0)
         buf_reset(&body);
     relay_set_end(r, f->end);
-    respond(r, f->status, buf_slice(&body), f->retry_after_s, f->no_retry);
+    respond(r, er.status, buf_slice(&body), f->retry_after_s, f->no_retry);
     buf_dispose(&body);
+}
+
+/* In a stream that is under way: the client's words for an error, behind what it has seen. */
+static int append_error_event(struct relay *r, enum fault_id id, const char *message) {
+    struct api_error er = fault_error(id, r->client, NULL, NULL, message);
+    struct buf *out = &r->worker->out;
+    er.request_id = slice_cstr(r->request_id);
+    if (!r->leg || !r->leg->encoder)
+        return r->client->encode_error_event(&er, r->decoder, out);
+    struct event ev = {.kind = EV_ERROR, .u.error = er};
+    return r->client->encoder_event(r->leg->encoder, &ev, out);
 }
 
 void relay_fail(struct relay *r, enum fault_id id, const char *message) {
@@ -133,9 +170,9 @@ void relay_fail(struct relay *r, enum fault_id id, const char *message) {
         return;
     if (r->commit == COMMIT_NONE) {
         buf_reset(&w->out);
-        refuse(r, id, NULL, NULL, message);
+        relay_refuse(r, id, NULL, NULL, message);
     } else if (!r->stream || r->in_piece ||
-               (!r->saw_error && fault_event(id, message, &w->out) < 0)) {
+               (!r->saw_error && append_error_event(r, id, message) < 0)) {
         r->commit = COMMIT_ABORTED;
         buf_reset(&w->out);
         http_abort(r->ex);
@@ -147,6 +184,10 @@ void relay_fail(struct relay *r, enum fault_id id, const char *message) {
 /* A whole answer's end: the body in one write with its head. */
 void relay_respond(struct relay *r, unsigned status, struct slice body) {
     respond(r, status, body, 0, false);
+}
+
+void relay_respond_final(struct relay *r, unsigned status, struct slice body) {
+    respond(r, status, body, 0, true);
 }
 
 void relay_write(struct relay *r, const struct slice *pieces, unsigned n_pieces) {
@@ -164,6 +205,8 @@ void relay_flush(struct relay *r) {
     if (w->out.len == 0)
         return;
     struct slice piece = buf_slice(&w->out);
+    if (r->own_check)
+        relay_check_own(r, piece);
     if (r->ex)
         relay_write(r, &piece, 1);
     if (w->out.cap > OUT_KEEP_BYTES)
@@ -181,6 +224,8 @@ void relay_end_client(struct relay *r) {
     r->commit = COMMIT_END;
     http_cork(ex);
     relay_flush(r);
+    if (r->own_check)
+        relay_check_own_end(r);
     if (r->ex) {
         if (http_queued_bytes(ex) < OUT_KEEP_BYTES)
             relay_record(r);
@@ -261,6 +306,7 @@ static void on_timer(struct timer *t, void *self) {
         break;
     case AT_PICK:
     case AT_PASS:
+    case AT_COLLECT:
     case AT_DONE:
     case AT_FAILED:
     case AT_CANCELLED:
@@ -332,9 +378,33 @@ void relay_cut(struct relay *r) {
 
 /* ---- the upstream's leg ---- */
 
-static bool is_json(const struct http_headers *h) {
-    struct slice type = http_headers_get(h, SLICE("content-type"));
-    return slice_eq_nocase(slice_sub(type, 0, 16), SLICE("application/json"));
+static bool is_type(const struct http_answer *a, struct slice type) {
+    struct slice got = http_headers_get(&a->headers, SLICE("content-type"));
+    return slice_eq_nocase(slice_sub(got, 0, type.len), type);
+}
+
+static void fail_head(struct relay *r, const char *format, unsigned status) {
+    char message[256];
+    int n = snprintf(message, sizeof message, "Provider '%s' answered with ", r->upstream->config->name);
+    snprintf(message + n, sizeof message - (size_t)n, format, status);
+    relay_fail(r, FAULT_UPSTREAM_PROTOCOL, message);
+}
+
+static void on_good_head(struct relay *r, const struct http_answer *a) {
+    if (is_type(a, SLICE("text/html"))) {
+        fail_head(r, "a web page (status %u). Check its base_url.", a->status);
+    } else if (r->as_is) {
+        r->passes_events = is_type(a, SLICE("text/event-stream"));
+        r->state = AT_WHOLE;
+    } else if (r->stream && !is_type(a, SLICE("application/json"))) {
+        r->state = AT_FIRST;
+        relay_stream_open(r);
+    } else if (!r->stream && !r->passes && is_type(a, SLICE("text/event-stream"))) {
+        r->state = AT_COLLECT;
+        relay_collect_open(r);
+    } else {
+        r->state = AT_WHOLE;
+    }
 }
 
 static void on_head(void *self, const struct http_answer *a) {
@@ -342,20 +412,16 @@ static void on_head(void *self, const struct http_answer *a) {
     hold(r);
     r->upstream_status = a->status;
     r->answer_length = a->was_encoded ? -1 : a->content_length;
-    bool is_ok = a->status >= 200 && a->status < 300;
+    if (r->leg)
+        buf_dispose(&r->leg->request);
     if (r->ex)
         relay_keep_headers(r, &a->headers);
-    if (a->status >= 300 && a->status < 400) {
-        char message[160];
-        snprintf(message, sizeof message, "Provider '%s' answered with a redirect (%u), which is not followed. Check its base_url.",
-                 r->upstream->config->name, a->status);
-        relay_fail(r, FAULT_UPSTREAM_PROTOCOL, message);
-    } else if (r->stream && is_ok && !is_json(&a->headers)) {
-        r->state = AT_FIRST;
-        relay_stream_open(r);
-    } else {
+    if (a->status >= 300 && a->status < 400)
+        fail_head(r, "a redirect (%u), which is not followed. Check its base_url.", a->status);
+    else if (a->status < 300)
+        on_good_head(r, a);
+    else
         r->state = AT_WHOLE;
-    }
     release(r);
 }
 
@@ -371,6 +437,9 @@ static void on_body(void *self, struct slice bytes) {
     case AT_WHOLE:
     case AT_PASS:
         relay_whole_bytes(r, bytes);
+        break;
+    case AT_COLLECT:
+        relay_collect_bytes(r, bytes);
         break;
     case AT_PICK:
     case AT_HEAD:
@@ -405,6 +474,9 @@ static void on_end(void *self) {
     case AT_WHOLE:
     case AT_PASS:
         relay_whole_end(r);
+        break;
+    case AT_COLLECT:
+        relay_collect_end(r);
         break;
     case AT_TAIL:
     case AT_DRAIN:
@@ -442,7 +514,7 @@ const struct http_call_callbacks relay_call_callbacks = {.on_head = on_head,
                                                          .on_end = on_end,
                                                          .on_fail = on_fail};
 
-/* ---- begin ---- */
+/* ---- identity and admission ---- */
 
 static bool is_request_id(struct slice s) {
     if (s.len == 0 || s.len >= REQUEST_ID_BYTES)
@@ -473,7 +545,7 @@ static bool admit(struct relay *r) {
     uint64_t before = atomic_fetch_add(&g->streams, 1);
     if (max && before >= max) {
         atomic_fetch_sub(&g->streams, 1);
-        refuse(r, FAULT_OVERLOAD, NULL, NULL, "Too many requests are in flight (limits.max_streams). Try again.");
+        relay_refuse(r, FAULT_OVERLOAD, NULL, NULL, "Too many requests are in flight (limits.max_streams). Try again.");
         return false;
     }
     r->admitted = true;
@@ -487,35 +559,83 @@ static void refuse_model(struct relay *r, struct slice model) {
     snprintf(message, sizeof message,
              "The model `%.*s` does not exist or no provider is configured for it. GET /v1/models lists what is served.",
              SLICE_FMT(slice_sub(model, 0, 128)));
-    refuse(r, FAULT_MODEL_NOT_FOUND, NULL, "model", message);
+    relay_refuse(r, FAULT_MODEL_NOT_FOUND, NULL, "model", message);
 }
 
-static void start(struct relay *r) {
-    struct worker *w = r->worker;
-    const struct config *c = w->gateway->config;
-    struct envelope env;
+/* ---- the body ---- */
+
+/* Azure's clients may name the model in the path alone. */
+static void put_model(struct relay *r) {
+    struct arena *a = r->ex->arena;
+    struct slice model, body = r->body;
+    struct json_member m;
+    struct buf made;
+    ptrdiff_t open = slice_index(body, '{');
+    if (!r->worker->match.model.len || open < 0 || json_find_member(body, SLICE("model"), &m) ||
+        !url_decode(r->worker->match.model, a, &model))
+        return;
+    size_t at = json_text_skip_space(body, (size_t)open + 1);
+    bool is_empty = at < body.len && body.ptr[at] == '}';
+    buf_init(&made, body.len + 8 * model.len + 64);
+    int rc = buf_append(&made, slice_sub(body, 0, (size_t)open));
+    rc |= buf_append(&made, SLICE("{\"model\":\""));
+    rc |= json_escape(&made, model);
+    rc |= buf_append(&made, is_empty ? SLICE("\"") : SLICE("\","));
+    rc |= buf_append(&made, slice_from(body, (size_t)open + 1));
+    if (rc == 0)
+        r->body = arena_dup(a, buf_slice(&made));
+    buf_dispose(&made);
+}
+
+/* Of an endpoint without a dialect only the model is looked at. */
+static int peek_model_only(struct relay *r, struct envelope *env, struct request_fault *fault) {
+    static const char *const names[] = {"model"};
+    struct peek p = {.body = r->body, .a = r->ex->arena, .fault = fault, .names = names, .n_names = 1};
+    *env = (struct envelope){.n = 1, .max_tokens = -1, .store = -1};
+    int rc = peek_scan(&p);
+    if (rc)
+        return rc;
+    peek_root(&p, env);
+    if (!p.values[0].ptr && slice_eq(r->path, SLICE("/moderations"))) {
+        env->model = SLICE("omni-moderation-latest");   /* what OpenAI takes it for */
+        return 0;
+    }
+    return peek_model(&p, 0, env);
+}
+
+static int peek_body(struct relay *r, struct envelope *env) {
     struct request_fault fault = {0};
-    if (dialect_chat.peek_request(bytes_slice(r->ex->body), r->ex->arena, &env, &fault) < 0) {
-        refuse(r, FAULT_BAD_REQUEST, fault.code, fault.param, fault.message);
-        return;
-    }
-    memcpy(r->model, env.model.ptr, env.model.len < MODEL_BYTES ? env.model.len : MODEL_BYTES - 1);
-    r->stream = env.stream;
-    const struct config_model *m = config_route(c, env.model);
+    put_model(r);
+    int rc = r->passes ? peek_model_only(r, env, &fault)
+                       : r->client->peek_request(r->body, r->ex->arena, env, &fault);
+    if (rc < 0)
+        relay_refuse(r, FAULT_BAD_REQUEST, fault.code, fault.param, fault.message);
+    return rc;
+}
+
+/* ---- begin ---- */
+
+/* Peeked, routed and let in; false: refused, and answered. */
+static bool route(struct relay *r, struct envelope *env) {
+    struct worker *w = r->worker;
+    if (peek_body(r, env) < 0)
+        return false;
+    memcpy(r->model, env->model.ptr, env->model.len < MODEL_BYTES ? env->model.len : MODEL_BYTES - 1);
+    r->stream = env->stream;
+    const struct config_model *m = config_route(w->gateway->config, env->model);
     if (!m) {
-        refuse_model(r, env.model);
-        return;
+        refuse_model(r, env->model);
+        return false;
     }
-    const struct config_target *t = &m->targets[0];
-    r->upstream = &w->gateway->upstreams[t->provider];
-    if (!admit(r))
-        return;
-    r->include_usage = env.include_usage;
-    r->n_choices = (uint8_t)env.n;
-    r->strip_usage =
-        r->stream && !env.include_usage && r->upstream->config->metering == METERING_INJECT;
+    r->upstream = &w->gateway->upstreams[m->targets[0].provider];
+    r->upstream_model = m->targets[0].model;
+    return admit(r);
+}
+
+static void send_up(struct relay *r, const struct envelope *env) {
+    const struct config *c = r->worker->gateway->config;
     struct err e = {0};
-    if (relay_send(r, &env, t->model, &e) < 0) {
+    if (relay_send(r, env, r->upstream_model, &e) < 0) {
         relay_fail(r, FAULT_INTERNAL, e.text);
         return;
     }
@@ -524,10 +644,104 @@ static void start(struct relay *r) {
         relay_arm(r, r->ready_ns + c->timeouts.hold_ns);
 }
 
-void relay_begin(struct worker *w, struct http_exchange *ex) {
+static uint8_t count_choices(int64_t n) {
+    return n < 1 ? 1 : n > UINT8_MAX ? UINT8_MAX : (uint8_t)n;
+}
+
+static void go(struct relay *r, const struct envelope *env) {
+    r->include_usage = env->include_usage;
+    r->n_choices = count_choices(env->n);
+    r->strip_usage = r->stream && r->up == r->client && r->up->strip_usage &&
+                     !env->include_usage && r->upstream->config->metering == METERING_INJECT;
+    if (r->up == r->client || relay_translate(r, r->upstream_model))
+        send_up(r, env);
+}
+
+static void start(struct relay *r) {
+    struct envelope env;
+    if (!route(r, &env))
+        return;
+    r->up = provider_dialect(r->upstream->config, r->client);
+    r->path = slice_cstr(r->up->path);
+    if (!slice_eq(slice_cstr(r->client->name), SLICE("responses"))) {
+        go(r, &env);
+        return;
+    }
+    struct slice body = r->body;
+    enum state_step step = state_resolve(r, &env);
+    r->waits = step == STATE_WAIT;
+    if (step == STATE_GO && (r->body.ptr == body.ptr || peek_body(r, &env) == 0))
+        go(r, &env);
+}
+
+void relay_resume(struct relay *r, bool refused) {
+    struct envelope env;
+    hold(r);
+    r->waits = false;
+    if (r->ex && !refused && r->state == AT_PICK && peek_body(r, &env) == 0)
+        go(r, &env);
+    release(r);
+}
+
+static void start_pass(struct relay *r) {
+    struct envelope env;
+    if (!route(r, &env))
+        return;
+    const struct config_provider *p = r->upstream->config;
+    bool has_it = slice_eq(r->path, SLICE("/embeddings")) ? p->has_embeddings : p->has_moderations;
+    if (!has_it) {
+        char message[256];
+        snprintf(message, sizeof message, "Provider '%s', which serves the model `%s`, has no %.*s.",
+                 p->name, r->model, SLICE_FMT(r->path));
+        relay_refuse(r, FAULT_BAD_REQUEST, NULL, "model", message);
+        return;
+    }
+    send_up(r, &env);
+}
+
+static void start_count(struct relay *r) {
+    struct envelope env;
+    if (!route(r, &env))
+        return;
+    if (provider_dialect(r->upstream->config, r->client) != r->client) {
+        relay_count_locally(r);
+        return;
+    }
+    r->path = slice_cstr(arena_printf(r->ex->arena, "%s/count_tokens", r->client->path));
+    send_up(r, &env);
+}
+
+static void begin(struct worker *w, struct http_exchange *ex, bool passes,
+                  void (*start_it)(struct relay *r)) {
     struct relay *r = relay_new(w, ex);
     hold(r);
+    r->passes = passes;
     set_request_id(r);
-    start(r);
+    start_it(r);
     release(r);
+}
+
+void relay_begin_on(struct worker *w, struct http_exchange *ex, const struct upstream *u) {
+    w->match = endpoint_find(ex);
+    struct relay *r = relay_new(w, ex);
+    struct envelope env = {.n = 1};
+    hold(r);
+    r->passes = r->as_is = true;
+    set_request_id(r);
+    r->upstream = u;
+    if (admit(r))
+        send_up(r, &env);
+    release(r);
+}
+
+void relay_begin(struct worker *w, struct http_exchange *ex) {
+    begin(w, ex, false, start);
+}
+
+void relay_begin_pass(struct worker *w, struct http_exchange *ex) {
+    begin(w, ex, true, start_pass);
+}
+
+void relay_begin_count(struct worker *w, struct http_exchange *ex) {
+    begin(w, ex, true, start_count);
 }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One request on its way through the gateway: a client leg (the exchange), an upstream leg (the
- * call), and between them the stream: parser, decoder, edits, meter.
+ * call), and between them the stream: parser, decoder, edits, meter. Where the legs speak two
+ * dialects there is a translation between them (struct translation_leg), and nothing passes as it
+ * came.
  *
  * An ordinary stream: relay_begin peeks the body, routes it, splices the upstream's body and starts
  * the call → on_head sees 200 and text/event-stream → every read's bytes go through the parser;
@@ -8,6 +10,10 @@
  * batch → the first event commits the status → at the end of the batch one http_write → [DONE] ends
  * the client's leg, the upstream's leg waits a moment for its last chunk so that its connection can
  * be reused.
+ *
+ * A translated stream: relay_begin decodes the body, adapts it and encodes it in the upstream's words
+ * → every frame's events go through the shaper into the client's encoder, which appends to the
+ * worker's batch → the first bytes that it makes commit the status.
  *
  * A failure: the call's on_fail (or a limit, a timeout, a bad frame) is turned into a fault
  * (fault.c). With commit NONE it is an HTTP error, after it a well-formed error event and the end
@@ -18,6 +24,7 @@
 #ifndef PENSTOCK_GATEWAY_RELAY_H
 #define PENSTOCK_GATEWAY_RELAY_H
 
+#include "dialect/translation.h"
 #include "gateway/gateway-private.h"
 #include "sse/sse.h"
 
@@ -28,6 +35,7 @@ enum attempt_state {
     AT_STREAM,    /* events flow */
     AT_WHOLE,     /* a whole answer or error body is being collected */
     AT_PASS,      /* a whole answer too large to hold is passed on as it comes */
+    AT_COLLECT,   /* a stream where a whole answer was asked for */
     AT_TAIL,      /* the answer is over for the client; the upstream may finish its framing */
     AT_DRAIN,     /* the client is gone; the upstream is read for its usage */
     AT_DONE, AT_FAILED, AT_CANCELLED
@@ -47,17 +55,51 @@ struct json_place {
     bool in_string, is_escaped;
 };
 
+/* What a request needs between two dialects. Lives in an arena of its own, which survives the
+ * exchange's: a long stream does not hold its prompt. */
+struct translation_leg {
+    struct arena *arena;
+    struct translation *t;               /* what the answer needs of it */
+    struct capabilities caps;
+    struct encoder_options options;
+    struct buf request;                  /* the upstream's body, until its answer's head is in */
+    struct shaper *shaper;
+    struct encoder *encoder;             /* of a streamed answer */
+};
+
+/* Checks what we say ourselves. */
+struct own_check;
+/* What state.h keeps of a request until its answer is complete. */
+struct state_turn;
+
 struct relay {
     struct relay *prev, *next;           /* worker->relays */
     struct worker *worker;
     struct http_exchange *ex;            /* client leg; NULL when over */
     struct http_call *call;              /* upstream leg; NULL when over */
     const struct upstream *upstream;
+    const struct dialect *client;        /* the endpoint's */
+    const struct dialect *up;            /* the upstream's; the client's until there is one */
+    struct translation_leg *leg;         /* NULL: both are the same */
+    struct checker *checker;             /* of the upstream's frames; NULL: off */
+    struct own_check *own_check;         /* of translated streams; NULL: off */
+    struct answer *answer;               /* AT_COLLECT */
+    struct state_turn *turn;             /* state.h's; NULL: nothing is kept */
+    const char *upstream_model;          /* NULL: as the client said */
+    struct slice body;                   /* the client's; the exchange's */
+    struct slice path;                   /* of the upstream's endpoint, behind its base URL */
     unsigned busy;
     uint8_t state;                       /* enum attempt_state */
     uint8_t commit;                      /* enum commit */
     bool stream, include_usage, strip_usage, paused, recorded, admitted;
     bool saw_end, saw_error, in_piece, has_usage;
+    /* An endpoint that no dialect knows: nothing is looked at but the model. as_is: nor that, and
+     * method and query are the client's. */
+    bool passes, as_is;
+    bool passes_events;                  /* as_is, and the answer is an event stream */
+    bool waits;                          /* for relay_resume */
+    bool is_kept;                        /* by the gateway: state.h */
+    bool notes_events;                   /* state_note_event sees them; set by state.h */
     /* the last frame went out in other bytes, or not: nor does the LF of its last CR LF */
     bool tail_is_lost;
     uint8_t n_choices, n_finished;       /* asked for, and with their finish */
@@ -83,8 +125,14 @@ struct relay {
     char model[MODEL_BYTES];             /* as the client said, cut */
 };
 
-/* POST /v1/chat/completions, body whole. Takes over ex (ex->app). */
+/* A request in the dialect of w->match, body whole. Takes over ex (ex->app). */
 void relay_begin(struct worker *w, struct http_exchange *ex);
+/* POST /embeddings, /moderations: passed on to the provider of the model. */
+void relay_begin_pass(struct worker *w, struct http_exchange *ex);
+/* POST /messages/count_tokens: passed on where the provider has it, else estimated. */
+void relay_begin_count(struct worker *w, struct http_exchange *ex);
+/* Goes on after STATE_WAIT; refused says that state has answered the client meanwhile. */
+void relay_resume(struct relay *r, bool refused);
 void relay_on_writable(struct relay *r);
 void relay_on_cancel(struct relay *r);   /* the client left */
 void relay_on_done(struct relay *r);     /* the response is out */
@@ -93,6 +141,9 @@ void relay_cut(struct relay *r);
 
 /* ---- parts, for the files of the relay ---- */
 
+/* Before anything is sent: the client gets this error. */
+void relay_refuse(struct relay *r, enum fault_id id, const char *code, const char *param,
+                  const char *message);
 /* Turns a fault into what the client may still see of it, and stops the upstream. */
 void relay_fail(struct relay *r, enum fault_id id, const char *message);
 /* Sets the end reason; the first one stays. */
@@ -101,6 +152,8 @@ void relay_set_end(struct relay *r, enum end_reason end);
 void relay_complete(struct relay *r, enum end_reason end);
 /* A whole JSON answer. */
 void relay_respond(struct relay *r, unsigned status, struct slice body);
+/* As relay_respond, with advice that is the client's family's: x-should-retry: false. */
+void relay_respond_final(struct relay *r, unsigned status, struct slice body);
 extern const struct http_call_callbacks relay_call_callbacks;
 /* Stops the upstream leg at once. */
 void relay_stop_call(struct relay *r);
@@ -116,9 +169,36 @@ static inline bool relay_is_ending(const struct relay *r) {
 }
 void relay_arm(struct relay *r, int64_t deadline_ns);
 
-/* relay_upstream.c: request out, answer's head in. */
+/* relay_upstream.c: request out, answer's head in. env: of r->body, when it is not translated. */
 int relay_send(struct relay *r, const struct envelope *env, const char *upstream_model,
                struct err *e) MUST_CHECK;
+/* The client's own, from whichever header it came in, without "Bearer "; ptr NULL: none. */
+struct slice relay_client_credential(const struct http_headers *h);
+/* relay_translate.c */
+/* Makes the leg and the upstream's body. False: refused, and answered. */
+bool relay_translate(struct relay *r, const char *upstream_model);
+/* One event of the upstream's on its way to the client: 0, or a negative error kind with its text in
+ * e. *out_content: something that counts as content went out. */
+int relay_translate_event(struct relay *r, const struct event *ev, bool *out_content,
+                          struct err *e) MUST_CHECK;
+/* What an encoder of ours is to say that the upstream does not. */
+struct encoder_options relay_encoder_options(const struct relay *r, struct arena *a);
+void relay_leg_free(struct relay *r);
+/* relay_check.c: bytes of a translated stream as they leave. */
+void relay_check_own_open(struct relay *r);
+void relay_check_own_free(struct relay *r);
+void relay_check_own(struct relay *r, struct slice bytes);
+void relay_check_own_end(struct relay *r);
+/* relay_keep.c: the end of a complete answer of responses goes to state.h: one frame, or bytes that
+ * hold it. */
+void relay_keep_frame(struct relay *r, const struct sse_frame *f);
+void relay_keep_frames(struct relay *r, struct slice frames);
+/* relay_count.c */
+void relay_count_locally(struct relay *r);
+/* relay_collect.c: a stream where JSON was asked for. */
+void relay_collect_open(struct relay *r);
+void relay_collect_bytes(struct relay *r, struct slice bytes);
+void relay_collect_end(struct relay *r);
 /* relay_stream.c */
 int relay_stream_open(struct relay *r);
 void relay_stream_bytes(struct relay *r, struct slice bytes);
@@ -132,9 +212,14 @@ void relay_whole_batch_end(struct relay *r);
 void relay_whole_end(struct relay *r);
 /* Whether an upstream's error text quotes the gateway's own credential. */
 bool relay_holds_key(const struct relay *r, struct slice text);
-/* An error as the stream's first event, before anything was sent: an HTTP error. status 0: not
- * told. */
-void relay_first_error(struct relay *r, unsigned status, const char *message);
+/* An error that came with status 200, before anything was sent: an HTTP error. Borrows er. */
+void relay_error_in_success(struct relay *r, const struct api_error *er);
+/* A copy in a; the event's texts die with it. */
+struct api_error relay_keep_error(struct arena *a, const struct api_error *er);
+/* Takes what an event says about tokens. */
+void relay_note_usage(struct relay *r, const struct usage *u);
+/* The largest answer that is kept to be translated or collected. */
+size_t relay_transcript_bytes(const struct relay *r);
 /* headers.c */
 void relay_answer_headers(struct relay *r, struct out_headers *h);
 void relay_keep_headers(struct relay *r, const struct http_headers *from);

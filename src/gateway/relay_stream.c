@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stream: upstream's bytes → frames → meter and edits → the worker's batch. Per frame: no copy
- * but the one into the batch, no allocation. */
+/* The stream: upstream's bytes → frames → meter and edits, or translation → the worker's batch. Of one
+ * dialect per frame: no copy but the one into the batch, no allocation. */
 #include <stdio.h>
 
-#include "gateway/relay.h"
+#include "gateway/state.h"
 
 /* Comments that may wait for the first event; a provider that sends more keep-alives than this
  * before its first event gets its status committed. */
@@ -14,13 +14,22 @@ static struct meter_provider *counters(struct relay *r) {
     return &r->worker->meter->providers[r->upstream->index];
 }
 
+/* A frame that must be edited, translated or checked has to be whole, and so must be the frame that
+ * ends the stream: where it repeats the answer, it may be as large as that. */
+static bool may_cut_through(const struct relay *r) {
+    return !r->strip_usage && !r->leg && !r->checker && r->up->end_mark.len > 0;
+}
+
 int relay_stream_open(struct relay *r) {
     const struct config *c = r->worker->gateway->config;
-    /* A frame that must be edited has to be whole. */
-    struct sse_options o = {.max_event_bytes = c->limits.event_bytes,
-                            .cut_through_bytes = r->strip_usage ? 0 : c->limits.cut_through_bytes};
+    if (c->check_order && r->up->checker_new)
+        r->checker = r->up->checker_new();
+    struct sse_options o = {
+        .max_event_bytes = c->limits.event_bytes,
+        .cut_through_bytes = may_cut_through(r) ? c->limits.cut_through_bytes : 0,
+    };
     sse_parser_init(&r->parser, &o);
-    r->decoder = dialect_chat.decoder_new();
+    r->decoder = r->up->decoder_new();
     return 0;
 }
 
@@ -42,20 +51,34 @@ static void on_content(struct relay *r) {
 struct frame_facts {
     struct relay *relay;
     bool content, error;
-    unsigned error_status;
-    char message[ERR_TEXT_BYTES];
+    bool is_withheld;                    /* a translated error that quotes the gateway's own key */
+    struct api_error first_error;        /* before anything was sent; in the exchange's arena */
+    int failure;                         /* of the translation, its text in e */
+    struct err e;
 };
 
-static int on_event(void *self, const struct event *ev) {
-    struct frame_facts *facts = self;
+static bool is_uncommitted(const struct relay *r) {
+    return r->state == AT_FIRST && r->commit == COMMIT_NONE;
+}
+
+static void note_error(struct frame_facts *facts, const struct api_error *er) {
+    facts->error = true;
+    if (facts->relay->ex && is_uncommitted(facts->relay))
+        facts->first_error = relay_keep_error(facts->relay->ex->arena, er);
+}
+
+void relay_note_usage(struct relay *r, const struct usage *u) {
+    r->usage = *u;
+    r->usage.wire = SLICE_NULL;
+    r->has_usage = true;
+}
+
+/* What every event means to the relay, whoever gets it. */
+static inline void note_event(struct frame_facts *facts, const struct event *ev) {
     struct relay *r = facts->relay;
-    if ((ev->flags & (EVF_CONTENT | EVF_RECAP)) == EVF_CONTENT)
-        facts->content = true;
     switch (ev->kind) {
     case EV_USAGE:
-        r->usage = ev->u.usage;
-        r->usage.wire = SLICE_NULL;
-        r->has_usage = true;
+        relay_note_usage(r, &ev->u.usage);
         break;
     case EV_FINISH:
         r->n_finished++;
@@ -64,9 +87,7 @@ static int on_event(void *self, const struct event *ev) {
         r->saw_end = true;
         break;
     case EV_ERROR:
-        facts->error = true;
-        facts->error_status = ev->u.error.status;
-        snprintf(facts->message, sizeof facts->message, "%.*s", SLICE_FMT(slice_sub(ev->u.error.message, 0, 200)));
+        note_error(facts, &ev->u.error);
         break;
     case EV_START:
     case EV_BLOCK_BEGIN:
@@ -78,7 +99,37 @@ static int on_event(void *self, const struct event *ev) {
     case EV_BLOCK_END: case EV_PING: case EV_OPAQUE: case EV_KIND_COUNT:
         break;
     }
+}
+
+static int on_event(void *self, const struct event *ev) {
+    struct frame_facts *facts = self;
+    if ((ev->flags & (EVF_CONTENT | EVF_RECAP)) == EVF_CONTENT)
+        facts->content = true;
+    note_event(facts, ev);
     return 0;
+}
+
+static bool quotes_key(const struct relay *r, const struct api_error *er) {
+    return relay_holds_key(r, er->message) || relay_holds_key(r, er->type) ||
+           relay_holds_key(r, er->code) || relay_holds_key(r, er->param) ||
+           relay_holds_key(r, er->raw);
+}
+
+/* Content is what leaves for the client: the shaper may hold it back for a while. */
+static int on_translated_event(void *self, const struct event *ev) {
+    struct frame_facts *facts = self;
+    struct relay *r = facts->relay;
+    note_event(facts, ev);
+    if (r->notes_events)
+        state_note_event(r, ev);
+    if (!r->ex || (ev->kind == EV_ERROR && is_uncommitted(r)))
+        return 0;
+    if (ev->kind == EV_ERROR && quotes_key(r, &ev->u.error)) {
+        facts->is_withheld = true;
+        return 0;
+    }
+    facts->failure = relay_translate_event(r, ev, &facts->content, &facts->e);
+    return facts->failure;
 }
 
 /* ---- commit ---- */
@@ -103,7 +154,7 @@ void relay_heartbeat(struct relay *r) {
     if (r->commit == COMMIT_NONE)
         relay_commit_status(r);
     bool has_comments = r->state == AT_FIRST;
-    struct slice pieces[] = {has_comments ? buf_slice(&r->held) : SLICE_NULL, SSE_HEARTBEAT};
+    struct slice pieces[] = {has_comments ? buf_slice(&r->held) : SLICE_NULL, r->client->heartbeat};
     r->last_out_ns = loop_now_ns(r->worker->loop);
     if (http_write(r->ex, pieces, 2) >= 0 && has_comments)
         buf_reset(&r->held);
@@ -164,7 +215,7 @@ static int append_frame(struct relay *r, const struct sse_frame *f, enum sse_ver
     unsigned n_cuts = 0;
     enum frame_edit edit = FRAME_AS_IS;
     if (r->strip_usage)
-        edit = dialect_chat.strip_usage(r->decoder, f, cuts, MAX_CUTS, &n_cuts);
+        edit = r->up->strip_usage(r->decoder, f, cuts, MAX_CUTS, &n_cuts);
     bool in_place = verdict == SSE_PASS && !(f->flags & SSE_MULTILINE);
     r->tail_is_lost = edit == FRAME_DROP || (edit == FRAME_CUT && !in_place);
     if (edit == FRAME_DROP) {
@@ -182,7 +233,7 @@ static int append_frame(struct relay *r, const struct sse_frame *f, enum sse_ver
 }
 
 static int on_comment(struct relay *r, const struct sse_frame *f) {
-    if (!r->ex)
+    if (!r->ex || r->leg)
         return 0;
     if (f->flags & SSE_TAIL) {
         if (r->tail_is_lost || sse_frame_verdict(f) == SSE_DROP)
@@ -217,10 +268,96 @@ static int on_piece(struct relay *r, const struct sse_frame *f) {
 
 /* An error as the very first event still gets its HTTP status; -ERR_CLOSED stops the parser. */
 static int on_first_error(struct relay *r, const struct frame_facts *facts) {
-    unsigned status = facts->error_status;
-    relay_first_error(r, status >= 400 && status < 600 ? status : 502, facts->message);
+    relay_stop_call(r);
+    relay_error_in_success(r, &facts->first_error);
     return -ERR_CLOSED;
 }
+
+static int fail_frame(struct relay *r, enum fault_id id, const char *message) {
+    relay_fail(r, id, message);
+    return -ERR_CLOSED;
+}
+
+static int withhold(struct relay *r) {
+    r->saw_error = false;                /* ours takes its place */
+    return fail_frame(r, FAULT_UPSTREAM_PROTOCOL,
+                      "The provider's error event quotes the gateway's own key and is withheld.");
+}
+
+/* True: the upstream broke its dialect's order. */
+static bool is_out_of_order(struct relay *r, const struct sse_frame *f, struct err *e) {
+    if (!r->checker || r->up->checker_frame(r->checker, f, e) == 0)
+        return false;
+    meter_add(&counters(r)->order_broken, 1);
+    return true;
+}
+
+/* ---- translated frames ---- */
+
+/* What a frame's events made for the client: the first of it commits the status. */
+static int translated_output(struct relay *r, const struct frame_facts *facts, size_t before) {
+    if (r->worker->out.len == before)
+        return 0;
+    if (r->state == AT_FIRST && commit_first_event(r) < 0)
+        return -ERR_LIMIT;
+    if (facts->content)
+        r->commit = COMMIT_CONTENT;
+    return 0;
+}
+
+static int translation_failed(struct relay *r, const struct frame_facts *facts) {
+    return fail_frame(r, facts->failure == -ERR_LIMIT ? FAULT_UPSTREAM_LIMIT : FAULT_UPSTREAM_PROTOCOL,
+                      facts->e.text);
+}
+
+/* Behind the events of one frame, or of the stream's end. */
+static int translated_events(struct relay *r, const struct frame_facts *facts, size_t before) {
+    r->saw_error |= facts->error;
+    if (facts->failure)
+        return translation_failed(r, facts);
+    if (!r->ex)
+        return 0;
+    if (facts->content)
+        on_content(r);
+    if (facts->error && is_uncommitted(r))
+        return on_first_error(r, facts);
+    if (facts->error)
+        relay_set_end(r, END_UPSTREAM_ERROR_EVENT);
+    if (facts->is_withheld)
+        return withhold(r);
+    if (facts->error || shaper_is_over(r->leg->shaper)) {
+        r->saw_end = true;               /* nothing may follow */
+        relay_stop_call(r);
+    }
+    if (r->is_kept && r->saw_end && !r->saw_error)
+        relay_keep_frames(r, slice_from(buf_slice(&r->worker->out), before));
+    return translated_output(r, facts, before);
+}
+
+static int on_translated_frame(struct relay *r, const struct sse_frame *f) {
+    struct frame_facts facts = {.relay = r};
+    struct event_sink sink = {on_translated_event, &facts};
+    struct err e = {0};
+    size_t before = r->worker->out.len;
+    if (sse_frame_verdict(f) == SSE_DROP) {
+        meter_add(&counters(r)->frames_dropped, 1);
+        return 0;
+    }
+    (void)is_out_of_order(r, f, &e);     /* counted; what can be told is told */
+    int rc = r->up->decoder_feed(r->decoder, f, &sink, &e);
+    bool is_bad = rc < 0 && !facts.failure;
+    if (is_bad && (f->flags & SSE_UNTERMINATED))
+        return 0;                        /* half a frame: its rest will never come */
+    if (is_bad) {
+        meter_add(&counters(r)->frames_malformed, 1);
+        if (r->ex)
+            return fail_frame(r, FAULT_UPSTREAM_PROTOCOL, "The provider's event is not what its dialect says.");
+    }
+    rc = translated_events(r, &facts, before);
+    return rc == 0 && r->saw_end && !r->call ? -ERR_CLOSED : rc;
+}
+
+/* ---- frames of one dialect ---- */
 
 static int on_event_frame(struct relay *r, const struct sse_frame *f) {
     struct frame_facts facts = {.relay = r};
@@ -231,35 +368,33 @@ static int on_event_frame(struct relay *r, const struct sse_frame *f) {
         meter_add(&counters(r)->frames_dropped, 1);
         return 0;
     }
-    bool is_bad = dialect_chat.decoder_feed(r->decoder, f, &sink, &e) < 0;
+    bool is_bad = r->up->decoder_feed(r->decoder, f, &sink, &e) < 0;
     if ((f->flags & SSE_UNTERMINATED) && (is_bad || r->saw_error))
         return 0;                        /* half a frame: its rest will never come */
     if (is_bad) {
         meter_add(&counters(r)->frames_malformed, 1);
-        if (r->state == AT_FIRST && r->commit == COMMIT_NONE) {
-            relay_fail(r, FAULT_UPSTREAM_PROTOCOL, "The provider's first event is not a chat completion chunk.");
-            return -ERR_CLOSED;
-        }
+        if (is_uncommitted(r))
+            return fail_frame(r, FAULT_UPSTREAM_PROTOCOL, "The provider's first event is not one of its dialect.");
     }
     r->saw_error |= facts.error;
     if (!r->ex)
         return 0;
     if (facts.content)
         on_content(r);
-    if (facts.error && r->state == AT_FIRST && r->commit == COMMIT_NONE)
+    if (facts.error && is_uncommitted(r))
         return on_first_error(r, &facts);
     if (facts.error)
         relay_set_end(r, END_UPSTREAM_ERROR_EVENT);
-    if (facts.error && relay_holds_key(r, f->data)) {
-        r->saw_error = false;            /* ours takes its place */
-        relay_fail(r, FAULT_UPSTREAM_PROTOCOL,
-                   "The provider's error event quotes the gateway's own key and is withheld.");
-        return -ERR_CLOSED;
-    }
+    if (facts.error && relay_holds_key(r, f->data))
+        return withhold(r);
+    if (is_out_of_order(r, f, &e))
+        return fail_frame(r, FAULT_UPSTREAM_PROTOCOL, e.text);
     if (r->state == AT_FIRST && commit_first_event(r) < 0)
         return -ERR_LIMIT;
     if (facts.content)
         r->commit = COMMIT_CONTENT;
+    if (r->is_kept && r->saw_end && !r->saw_error)
+        relay_keep_frame(r, f);
     return append_frame(r, f, verdict);
 }
 
@@ -274,7 +409,7 @@ static int on_frame(void *self, const struct sse_frame *f) {
         return on_piece(r, f);
     if (f->flags & (SSE_COMMENT | SSE_BLANK))
         return on_comment(r, f);
-    return on_event_frame(r, f);
+    return r->leg ? on_translated_frame(r, f) : on_event_frame(r, f);
 }
 
 /* ---- bytes ---- */
@@ -333,6 +468,21 @@ static void end_truncated(struct relay *r) {
     relay_fail(r, FAULT_UPSTREAM_CUT, message);
 }
 
+/* What is still to be said, or an error. */
+static void end_translated(struct relay *r) {
+    struct frame_facts facts = {.relay = r};
+    struct event_sink sink = {on_translated_event, &facts};
+    struct err e = {0};
+    size_t before = r->worker->out.len;
+    int rc = r->up->decoder_finish(r->decoder, &sink, &e);
+    if (translated_events(r, &facts, before) < 0)
+        return;
+    if (rc < 0 || r->state == AT_FIRST)
+        end_truncated(r);
+    else
+        relay_complete(r, r->saw_error ? END_UPSTREAM_ERROR_EVENT : END_OK);
+}
+
 /* The upstream's body ended orderly, or stayed silent after the last finish. Whether the answer did
  * is the decoder's to say. */
 void relay_stream_end(struct relay *r) {
@@ -351,10 +501,12 @@ void relay_stream_end(struct relay *r) {
         relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's last event is too large.");
     } else if (r->saw_end || r->saw_error) {
         relay_complete(r, r->saw_error ? END_UPSTREAM_ERROR_EVENT : END_OK);
-    } else if (r->state == AT_FIRST || !relay_is_ending(r) ||
-               dialect_chat.decoder_finish(r->decoder, &events, &e) < 0) {
+    } else if (r->leg) {
+        end_translated(r);
+    } else if (r->state == AT_FIRST || !relay_is_ending(r) || !r->up->end_mark.len ||
+               r->up->decoder_finish(r->decoder, &events, &e) < 0) {
         end_truncated(r);
-    } else if (buf_append(&r->worker->out, SLICE("data: [DONE]\n\n")) < 0) {
+    } else if (buf_append(&r->worker->out, r->up->end_mark) < 0) {
         relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's last event is too large.");
     } else {
         /* Every choice has its finish: only the end mark was missing. */

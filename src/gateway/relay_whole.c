@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Answers that are not event streams: whole completions, error bodies, and JSON where a stream was
- * asked for. */
+/* Answers that are not event streams: whole ones, error bodies, and JSON where a stream was asked
+ * for. */
 #include <stdio.h>
 
 #include "base/json_scan.h"
-#include "gateway/relay.h"
+#include "gateway/state.h"
 
 #define WITHHELD "The provider's error text quotes the gateway's own key and is withheld."
 #define ERROR_BODY_BYTES ((size_t)256 << 10)
@@ -42,7 +42,7 @@ static void begin_pass(struct relay *r, struct slice bytes) {
     struct slice pieces[] = {buf_slice(&r->held), buf_slice(&r->worker->out), bytes};
     struct out_headers h;
     relay_answer_headers(r, &h);
-    out_headers_add(&h, SLICE("content-type"), SLICE("application/json"));
+    out_headers_add(&h, SLICE("content-type"), r->passes_events ? SLICE("text/event-stream; charset=utf-8") : SLICE("application/json"));
     r->state = AT_PASS;
     r->status = r->upstream_status;
     r->commit = COMMIT_CONTENT;
@@ -56,14 +56,20 @@ static void begin_pass(struct relay *r, struct slice bytes) {
 
 static size_t hold_limit(const struct relay *r) {
     size_t max = r->worker->gateway->config->limits.response_bytes;
+    if (is_success(r) && r->leg)
+        return relay_transcript_bytes(r);
     return is_success(r) || max < ERROR_BODY_BYTES ? max : ERROR_BODY_BYTES;
 }
 
 void relay_whole_bytes(struct relay *r, struct slice bytes) {
     struct buf *out = &r->worker->out;
+    if (r->state == AT_WHOLE && r->passes_events && r->ex) {
+        begin_pass(r, bytes);
+        return;
+    }
     if (r->state == AT_WHOLE && r->held.len + out->len + bytes.len > hold_limit(r)) {
-        if (!is_success(r) || r->stream || !r->ex) {
-            relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's answer is larger than limits.response allows here.");
+        if (!is_success(r) || r->stream || r->leg || !r->ex) {
+            relay_fail(r, FAULT_UPSTREAM_LIMIT, r->leg ? "The provider's answer is larger than limits.transcript allows." : "The provider's answer is larger than limits.response allows here.");
             return;
         }
         begin_pass(r, bytes);
@@ -88,12 +94,27 @@ void relay_whole_batch_end(struct relay *r) {
 
 /* ---- errors ---- */
 
-/* OpenAI's own shape passes as it is; everything else is put into it. */
-static bool is_canonical_error(struct slice body, const struct api_error *er) {
+static bool has_members(struct slice object, const char *const *names) {
     struct json_member m;
-    return er->raw.len && er->raw.ptr[0] == '{' && er->raw.ptr > slice_trim(body).ptr &&
-           json_find_member(er->raw, SLICE("message"), &m) && json_find_member(er->raw, SLICE("type"), &m) &&
-           json_find_member(er->raw, SLICE("code"), &m);
+    for (; *names; names++)
+        if (!json_find_member(object, slice_cstr(*names), &m))
+            return false;
+    return true;
+}
+
+/* The dialect's own shape passes as it is; everything else is put into it. */
+static bool is_canonical_error(const struct relay *r, struct slice body, const struct api_error *er) {
+    static const char *const openai[] = {"message", "type", "code", NULL},
+                             *const anthropic[] = {"message", "type", NULL};
+    bool is_anthropic = dialect_is_anthropic(r->client);
+    struct json_member m;
+    if (r->up != r->client || !er->raw.len || er->raw.ptr[0] != '{' ||
+        er->raw.ptr <= slice_trim(body).ptr)
+        return false;
+    if (is_anthropic && (!json_find_member(body, SLICE("type"), &m) ||
+                         !slice_eq(m.value, SLICE("\"error\""))))
+        return false;
+    return has_members(er->raw, is_anthropic ? anthropic : openai);
 }
 
 /* A provider that quotes the credential it was sent would hand the operator's key to the client. */
@@ -102,14 +123,51 @@ bool relay_holds_key(const struct relay *r, struct slice text) {
     return key.len > 0 && text.len >= key.len && memmem(text.ptr, text.len, key.ptr, key.len);
 }
 
-static void send_error(struct relay *r, unsigned status, const struct api_error *er,
-                       struct slice as_is) {
+/* In the client's words, status included; none of an error: 502. What a compatible server of the
+ * client's own dialect says stays, unless its status is Anthropic's. */
+static struct api_error client_error(const struct relay *r, const struct api_error *er) {
+    struct api_error in = *er, out;
+    if (in.status < 400 || in.status > 599)
+        in.status = 502;
+    out = in;
+    if (r->up != r->client || dialect_is_anthropic(r->client) || in.status == 529)
+        dialect_translate_error(r->client, &in, &out);
+    out.request_id = slice_cstr(r->request_id);
+    return out;
+}
+
+/* A quota that is used up does not come back with waiting. */
+static void respond_error(struct relay *r, const struct api_error *er, struct slice body) {
+    bool is_final = r->up != r->client && er->status == 429 &&
+                    slice_eq(er->code, SLICE("insufficient_quota"));
+    if (!is_final) {
+        relay_respond(r, er->status, body);
+        return;
+    }
+    struct out_headers *h = r->upstream_headers;
+    for (unsigned i = 0; h && i < h->count; i++)
+        if (slice_eq_nocase(slice_sub(h->items[i].name, 0, 11), SLICE("retry-after")))
+            h->items[i--] = h->items[--h->count];
+    relay_respond_final(r, er->status, body);
+}
+
+static int append_error_event(struct relay *r, const struct api_error *er) {
+    struct event ev = {.kind = EV_ERROR, .u.error = *er};
+    if (r->leg && r->leg->encoder)
+        return r->client->encoder_event(r->leg->encoder, &ev, &r->worker->out);
+    return r->client->encode_error_event(er, NULL, &r->worker->out);
+}
+
+static void send_error(struct relay *r, const struct api_error *er, struct slice as_is) {
     static const struct api_error withheld = {.message = {WITHHELD, sizeof WITHHELD - 1}, .type = {"server_error", 12}};
-    if (relay_holds_key(r, as_is) || relay_holds_key(r, er->message) ||
-        relay_holds_key(r, er->raw)) {
-        er = &withheld;
+    struct api_error theirs = *er;
+    if (relay_holds_key(r, as_is) || relay_holds_key(r, er->message) || relay_holds_key(r, er->raw) ||
+        relay_holds_key(r, er->type) || relay_holds_key(r, er->code) || relay_holds_key(r, er->param)) {
+        theirs = withheld;
+        theirs.status = er->status;
         as_is = SLICE_NULL;
     }
+    theirs = client_error(r, &theirs);
     struct buf *edit = &r->worker->edit, *out = &r->worker->out;
     buf_reset(edit);
     buf_reset(out);
@@ -117,10 +175,10 @@ static void send_error(struct relay *r, unsigned status, const struct api_error 
     r->state = AT_FAILED;
     timer_stop(&r->timer);
     if (r->commit == COMMIT_NONE && as_is.len)
-        relay_respond(r, status, as_is);
-    else if (r->commit == COMMIT_NONE && dialect_chat.encode_error(er, edit) == 0)
-        relay_respond(r, status, buf_slice(edit));
-    else if (r->commit != COMMIT_NONE && dialect_chat.encode_error_event(er, NULL, out) == 0)
+        respond_error(r, &theirs, as_is);
+    else if (r->commit == COMMIT_NONE && r->client->encode_error(&theirs, edit) == 0)
+        respond_error(r, &theirs, buf_slice(edit));
+    else if (r->commit != COMMIT_NONE && append_error_event(r, &theirs) == 0)
         relay_end_client(r);
     else
         relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's error is too large to pass on.");
@@ -140,16 +198,14 @@ static bool key_is_refused(struct relay *r, unsigned status) {
     return true;
 }
 
-void relay_first_error(struct relay *r, unsigned status, const char *message) {
-    if (key_is_refused(r, status))
-        return;
-    relay_set_end(r, END_UPSTREAM_ERROR_EVENT);
-    struct api_error er = {.status = status,
-                           .message = slice_cstr(message),
-                           .type = status == 429 ? SLICE("requests") : status < 500 ? SLICE("invalid_request_error") : SLICE("server_error"),
-                           .code = status == 429 ? SLICE("rate_limit_exceeded") : SLICE("upstream_error")};
-    relay_stop_call(r);
-    send_error(r, status, &er, SLICE_NULL);
+/* The event's texts die with it. */
+struct api_error relay_keep_error(struct arena *a, const struct api_error *er) {
+    struct api_error kept = *er;
+    struct slice *texts[] = {&kept.message, &kept.type, &kept.code, &kept.param, &kept.raw, &kept.request_id};
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
+        if (texts[i]->ptr)
+            *texts[i] = arena_dup(a, *texts[i]);
+    return kept;
 }
 
 static void upstream_error(struct relay *r, struct slice body) {
@@ -157,86 +213,166 @@ static void upstream_error(struct relay *r, struct slice body) {
     if (key_is_refused(r, status))
         return;
     struct api_error er = {0};
-    dialect_chat.decode_error(status, body, r->ex->arena, &er);
-    send_error(r, status, &er, is_canonical_error(body, &er) ? body : SLICE_NULL);
+    r->up->decode_error(status, body, r->ex->arena, &er);
+    er.status = status;
+    send_error(r, &er, is_canonical_error(r, body, &er) ? body : SLICE_NULL);
 }
 
-/* ---- whole completions ---- */
+/* Never shown as success. */
+void relay_error_in_success(struct relay *r, const struct api_error *er) {
+    struct api_error theirs = *er;
+    if (theirs.status < 400 || theirs.status > 599)
+        theirs.status = 502;
+    if (key_is_refused(r, theirs.status))
+        return;
+    if (r->state == AT_FIRST)
+        relay_set_end(r, END_UPSTREAM_ERROR_EVENT);
+    send_error(r, &theirs, SLICE_NULL);
+}
 
+/* ---- whole answers ---- */
+
+/* Events of an answer that was asked for as a stream are encoded as they come. */
 struct whole_facts {
     struct relay *relay;
-    struct encoder *encoder;     /* a stream was asked for: events are encoded as they come */
+    struct encoder *encoder;
     struct api_error error;
     bool has_error;
     int failure;
+    struct err e;
 };
-
-/* The event's texts die with it. */
-static struct api_error keep_error(struct arena *a, const struct api_error *er) {
-    struct api_error kept = *er;
-    struct slice *texts[] = {&kept.message, &kept.type, &kept.code, &kept.param, &kept.raw};
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
-        if (texts[i]->ptr)
-            *texts[i] = arena_dup(a, *texts[i]);
-    return kept;
-}
 
 static int on_event(void *self, const struct event *ev) {
     struct whole_facts *f = self;
     struct relay *r = f->relay;
-    if (ev->kind == EV_USAGE) {
-        r->usage = ev->u.usage;
-        r->usage.wire = SLICE_NULL;
-        r->has_usage = true;
-    } else if (ev->kind == EV_ERROR) {
-        f->error = keep_error(r->ex->arena, &ev->u.error);
+    bool content = false;
+    if (ev->kind == EV_USAGE)
+        relay_note_usage(r, &ev->u.usage);
+    if (r->notes_events)
+        state_note_event(r, ev);
+    if (ev->kind == EV_ERROR) {
+        f->error = relay_keep_error(r->ex->arena, &ev->u.error);
         f->has_error = true;
+    } else if (r->leg && r->leg->encoder) {
+        f->failure = relay_translate_event(r, ev, &content, &f->e);
+    } else if (f->encoder) {
+        f->failure = r->client->encoder_event(f->encoder, ev, &r->worker->out);
     }
-    if (f->encoder && ev->kind != EV_ERROR)
-        f->failure = dialect_chat.encoder_event(f->encoder, ev, &r->worker->out);
     return f->failure;
 }
 
-/* Status 200 with an error inside: never shown as success. */
-static void error_in_success(struct relay *r, const struct api_error *er) {
-    unsigned status = er->status >= 400 && er->status < 600 ? er->status : 502;
-    if (!key_is_refused(r, status))
-        send_error(r, status, er, SLICE_NULL);
+static int decode_whole(struct whole_facts *f, struct slice body) {
+    struct event_sink sink = {on_event, f};
+    struct err e = {0};
+    return f->relay->up->decode_response(body, &sink, &e);
+}
+
+static void whole_failed(struct relay *r, const struct whole_facts *f, const char *what) {
+    buf_reset(&r->worker->out);
+    if (f->failure)
+        relay_fail(r, f->failure == -ERR_LIMIT ? FAULT_UPSTREAM_LIMIT : FAULT_UPSTREAM_PROTOCOL,
+                   f->e.text[0] ? f->e.text : "The provider's answer is too large to be made a stream.");
+    else
+        relay_fail(r, FAULT_UPSTREAM_PROTOCOL, what);
 }
 
 static void finish_stream(struct relay *r, struct slice body) {
     struct whole_facts facts = {.relay = r};
-    struct event_sink sink = {on_event, &facts};
-    struct encoder_options o = {.created = clock_wall_ns() / NS_PER_S,
-                                .include_usage = r->include_usage};
-    struct err e = {0};
-    facts.encoder = dialect_chat.encoder_new(&o);
-    int rc = dialect_chat.decode_response(body, &sink, &e);
-    dialect_chat.encoder_free(facts.encoder);
-    if (rc < 0) {
-        relay_fail(r, FAULT_UPSTREAM_PROTOCOL, "The provider answered a streaming request with something that is neither a stream nor a completion.");
-    } else if (facts.has_error) {
-        error_in_success(r, &facts.error);
+    if (!r->leg) {
+        struct encoder_options o = {.created = clock_wall_ns() / NS_PER_S,
+                                    .include_usage = r->include_usage};
+        facts.encoder = r->client->encoder_new(&o);
+    }
+    int rc = decode_whole(&facts, body);
+    if (facts.encoder)
+        r->client->encoder_free(facts.encoder);
+    if (facts.has_error) {
+        relay_error_in_success(r, &facts.error);
+    } else if (rc < 0) {
+        whole_failed(r, &facts, "The provider answered a streaming request with something that is neither a stream nor an answer.");
     } else {
         if (r->commit == COMMIT_NONE)
             relay_commit_status(r);
+        if (r->is_kept)
+            relay_keep_frames(r, buf_slice(&r->worker->out));
         relay_complete(r, END_OK);
     }
 }
 
+static int on_noted(void *self, const struct event *ev) {
+    state_note_event(self, ev);
+    return 0;
+}
+
+static void note_events(struct relay *r, struct slice body) {
+    struct event_sink sink = {on_noted, r};
+    struct err e = {0};
+    if (r->notes_events && r->up->decode_response(body, &sink, &e) < 0)
+        r->notes_events = false;         /* it could be decoded before */
+}
+
+static void finish_translated(struct relay *r, struct slice body) {
+    struct usage usage = USAGE_NONE;
+    struct api_error er = {0};
+    struct err e = {0};
+    struct buf out;
+    buf_init(&out, 2 * relay_transcript_bytes(r));
+    int rc = response_translate(r->leg->t, body, &r->leg->options, relay_transcript_bytes(r), &out,
+                                &usage, &er, &e);
+    if (usage.in_total >= 0 || usage.out_total >= 0)
+        relay_note_usage(r, &usage);
+    if (rc == 0) {
+        relay_set_end(r, END_OK);
+        r->state = AT_DONE;
+        note_events(r, body);
+        if (r->is_kept)
+            state_keep(r, buf_slice(&out));
+        relay_respond(r, 200, buf_slice(&out));
+    } else if (rc == -ERR_USAGE) {
+        relay_error_in_success(r, &er);
+    } else if (rc == -ERR_LIMIT) {
+        relay_fail(r, FAULT_UPSTREAM_LIMIT, "The provider's answer is larger than limits.transcript allows.");
+    } else {
+        relay_fail(r, FAULT_UPSTREAM_PROTOCOL, "The provider's answer is not one of its dialect.");
+    }
+    buf_dispose(&out);
+}
+
 static void finish_whole(struct relay *r, struct slice body) {
     struct whole_facts facts = {.relay = r};
-    struct event_sink sink = {on_event, &facts};
-    struct err e = {0};
-    if (dialect_chat.decode_response(body, &sink, &e) < 0) {
-        relay_fail(r, FAULT_UPSTREAM_PROTOCOL, "The provider's answer is not a chat completion.");
-    } else if (facts.has_error) {
-        error_in_success(r, &facts.error);
+    int rc = decode_whole(&facts, body);
+    if (facts.has_error) {
+        relay_error_in_success(r, &facts.error);
+    } else if (rc < 0) {
+        whole_failed(r, &facts, "The provider's answer is not one of its dialect.");
     } else {
         relay_set_end(r, END_OK);
         r->state = AT_DONE;
+        if (r->is_kept)
+            state_keep(r, body);
         relay_respond(r, r->upstream_status, body);
     }
+}
+
+/* An endpoint that no dialect knows: JSON, and no more is asked of it. */
+static void finish_pass(struct relay *r, struct slice body) {
+    struct json_member usage, n;
+    struct err e = {0};
+    uint64_t tokens;
+    if (json_scan_object(body, JSON_DEPTH_MAX, NULL, NULL, &e) < 0) {
+        relay_fail(r, FAULT_UPSTREAM_PROTOCOL, "The provider's answer is no JSON object.");
+        return;
+    }
+    if (json_find_member(body, SLICE("usage"), &usage) &&
+        json_find_member(usage.value, SLICE("prompt_tokens"), &n) &&
+        slice_to_u64(n.value, INT64_MAX, &tokens)) {
+        struct usage u = USAGE_NONE;
+        u.in_total = (int64_t)tokens;
+        relay_note_usage(r, &u);
+    }
+    relay_set_end(r, END_OK);
+    r->state = AT_DONE;
+    relay_respond(r, r->upstream_status, body);
 }
 
 void relay_whole_end(struct relay *r) {
@@ -258,8 +394,12 @@ void relay_whole_end(struct relay *r) {
         return;
     if (!is_success(r))
         upstream_error(r, body);
+    else if (r->passes)
+        finish_pass(r, body);
     else if (r->stream)
         finish_stream(r, body);
+    else if (r->leg)
+        finish_translated(r, body);
     else
         finish_whole(r, body);
     buf_reset(out);

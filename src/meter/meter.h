@@ -52,6 +52,8 @@ enum end_reason {
 const char *end_reason_name(enum end_reason r);
 bool end_reason_is_error(enum end_reason r);
 
+#define METER_DIALECTS 4
+
 /* Per provider and worker; index n_providers is "none": requests that never reached one. */
 struct meter_provider {
     _Atomic uint64_t requests_by_end[END_REASON_COUNT][2];   /* [streaming] */
@@ -59,6 +61,10 @@ struct meter_provider {
     /* answers with and without the upstream's own usage */
     _Atomic uint64_t usage_reported, usage_missing;
     _Atomic uint64_t frames, frames_repaired, frames_dropped, frames_malformed, frames_cut_through;
+    /* frames that break their dialect's order: from upstreams, and of our own making */
+    _Atomic uint64_t order_broken, order_broken_own;
+    /* members of requests that a translation left out */
+    _Atomic uint64_t dropped_fields;
     /* times that a slow client stopped the reading of its upstream */
     _Atomic uint64_t stalls;
     struct hist ttft_ns, itl_ns, duration_ns[2];
@@ -67,6 +73,9 @@ struct meter_provider {
 struct meter {
     unsigned n_providers;
     _Atomic uint64_t streams_open, requests_open;
+    /* requests that reached a provider, by their client's dialect and the provider's (places in
+     * dialects[]) */
+    _Atomic uint64_t by_dialect[METER_DIALECTS][METER_DIALECTS];
     struct meter_provider providers[];                       /* n_providers + 1 */
 };
 

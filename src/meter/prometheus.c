@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "dialect/dialect.h"
 #include "meter/meter.h"
 
 struct exposition {
@@ -36,7 +37,7 @@ struct metric {
 /* ---- where the samples of `struct meter` come from ---- */
 
 static emit_fn emit_streams_open, emit_requests_open, emit_requests, emit_tokens, emit_usage,
-    emit_frames, emit_stalls, emit_ttft, emit_itl, emit_duration;
+    emit_frames, emit_stalls, emit_by_dialect, emit_order, emit_dropped, emit_ttft, emit_itl, emit_duration;
 
 #define US(n) ((n) * NS_PER_US)
 #define MS(n) ((n) * NS_PER_MS)
@@ -72,6 +73,9 @@ static const struct metric metrics[] = {
     COUNTER("penstock_tokens_total", "provider,kind", "Tokens as the upstreams counted them: input, output; cached is part of input, reasoning is part of output.", .emit = emit_tokens),
     COUNTER("penstock_usage_total", "provider,source", "Answers with (reported) and without (missing) the upstream's own token counts.", .emit = emit_usage),
     COUNTER("penstock_frames_total", "provider,kind", "Stream frames from upstreams: all of them, and of these the repaired, dropped, malformed, and the ones forwarded before they were whole.", .emit = emit_frames),
+    COUNTER("penstock_requests_by_dialect_total", "client,upstream", "Requests that reached a provider, by the client's dialect and the one they went out in. Where the two differ, they were translated.", .emit = emit_by_dialect),
+    COUNTER("penstock_dropped_fields_total", "provider", "Members of requests that translations left out without harm.", .emit = emit_dropped),
+    COUNTER("penstock_order_violations_total", "provider,from", "Frames that break the order of their dialect, where streams are checked (check_order): the upstream's, and the gateway's own.", .emit = emit_order),
     HISTOGRAM("penstock_ttft_seconds", "provider", "From the request's body being whole to the first content leaving for the client.", .emit = emit_ttft, .bounds_ns = ttft_bounds),
     HISTOGRAM("penstock_itl_seconds", "provider", "Between two successive frames with content of one stream.", .emit = emit_itl, .bounds_ns = itl_bounds),
     HISTOGRAM("penstock_request_duration_seconds", "provider,stream", "From the request's first byte to the last byte of the answer handed to the kernel.", .emit = emit_duration, .bounds_ns = duration_bounds),
@@ -292,6 +296,29 @@ static void emit_frames(struct exposition *x, const struct metric *m) {
 static void emit_stalls(struct exposition *x, const struct metric *m) {
     static const struct label_member members[] = {{NULL, MEMBER(stalls)}};
     emit_members(x, m, NULL, members, 1);
+}
+
+static void emit_order(struct exposition *x, const struct metric *m) {
+    static const struct label_member members[] = {{"upstream", MEMBER(order_broken)},
+                                                  {"gateway", MEMBER(order_broken_own)}};
+    emit_members(x, m, "from", members, 2);
+}
+
+static void emit_dropped(struct exposition *x, const struct metric *m) {
+    static const struct label_member members[] = {{NULL, MEMBER(dropped_fields)}};
+    emit_members(x, m, NULL, members, 1);
+}
+
+static void emit_by_dialect(struct exposition *x, const struct metric *m) {
+    for (unsigned c = 0; c < METER_DIALECTS && dialects[c]; c++) {
+        for (unsigned u = 0; u < METER_DIALECTS && dialects[u]; u++) {
+            struct meter_label labels[] = {{"client", dialects[c]->name},
+                                           {"upstream", dialects[u]->name}};
+            size_t cell = (c * METER_DIALECTS + u) * sizeof(_Atomic uint64_t);
+            put_sample(x, m, "", labels, 2, sum_of(x, offsetof(struct meter, by_dialect) + cell),
+                       false);
+        }
+    }
 }
 
 static void emit_provider_hist(struct exposition *x, const struct metric *m, size_t member) {

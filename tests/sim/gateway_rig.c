@@ -113,13 +113,15 @@ static const char *no_environment(const char *name) {
     return NULL;
 }
 
-static void load(struct rig *r, const char *provider_more, const char *top_more) {
+static void load(struct rig *r, const char *dialect, const char *provider_more,
+                 const char *top_more) {
     struct buf yaml, report;
     buf_init(&yaml, 1 << 16);
     buf_init(&report, 1 << 16);
     must(buf_appendf(&yaml,
                      "listen: 127.0.0.1:8080\n"
-                     "providers:\n  up:\n    dialect: chat\n    base_url: http://127.0.0.1:9000/v1\n    api_key: sk-secret\n"));
+                     "providers:\n  up:\n    dialect: %s\n    base_url: http://127.0.0.1:9000/v1\n    api_key: sk-secret\n",
+                     dialect));
     for (const char *line = provider_more; line && *line;) {
         const char *end = strchr(line, '\n');
         size_t len = end ? (size_t)(end - line) : strlen(line);
@@ -139,12 +141,17 @@ static void load(struct rig *r, const char *provider_more, const char *top_more)
 
 void rig_start(struct rig *r, const struct sim_options *o, const char *provider_more,
                const char *top_more) {
+    rig_start_dialect(r, o, "chat", provider_more, top_more);
+}
+
+void rig_start_dialect(struct rig *r, const struct sim_options *o, const char *dialect,
+                       const char *provider_more, const char *top_more) {
     struct err e = {0};
     memset(r, 0, sizeof *r);
     log_setup(&(struct log_options){.level = LOG_OFF, .fd = 2});
     sim_start(o);
     r->loop = loop_new(&e);
-    load(r, provider_more, top_more);
+    load(r, dialect, provider_more, top_more);
     must(gateway_new(r->config, NULL, &r->gateway, &e));
     r->gateway->n_workers = 1;
     r->gateway->workers = &r->worker;
@@ -221,14 +228,19 @@ void rig_client_send(struct rig_client *c, struct slice bytes) {
         sock_watch(c->sock, (c->reads ? SOCK_READABLE : 0) | SOCK_WRITABLE);
 }
 
-void rig_client_post(struct rig_client *c, const char *body) {
-    char head[512];
+void rig_client_post_to(struct rig_client *c, const char *path, const char *headers,
+                        const char *body) {
+    char head[1024];
     snprintf(head, sizeof head,
-             "POST /v1/chat/completions HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Type: application/json\r\n"
-             "Authorization: Bearer client-secret\r\nContent-Length: %zu\r\n\r\n",
-             strlen(body));
+             "POST %s HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nContent-Type: application/json\r\n"
+             "%sContent-Length: %zu\r\n\r\n",
+             path, headers, strlen(body));
     rig_client_send(c, slice_cstr(head));
     rig_client_send(c, slice_cstr(body));
+}
+
+void rig_client_post(struct rig_client *c, const char *body) {
+    rig_client_post_to(c, "/v1/chat/completions", "Authorization: Bearer client-secret\r\n", body);
 }
 
 void rig_client_read(struct rig_client *c, bool on) {

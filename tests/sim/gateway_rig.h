@@ -52,12 +52,18 @@ struct rig {
  * indentation), or NULL; top_more: top-level YAML. */
 void rig_start(struct rig *r, const struct sim_options *o, const char *provider_more,
                const char *top_more);
+/* The same with a provider of another dialect. */
+void rig_start_dialect(struct rig *r, const struct sim_options *o, const char *dialect,
+                       const char *provider_more, const char *top_more);
 void rig_stop(struct rig *r);
 
 void rig_client_open(struct rig *r, struct rig_client *c);
 void rig_client_send(struct rig_client *c, struct slice bytes);
 /* POST /v1/chat/completions with this body. */
 void rig_client_post(struct rig_client *c, const char *body);
+/* To any path, with further headers (each with its CR LF). */
+void rig_client_post_to(struct rig_client *c, const char *path, const char *headers,
+                        const char *body);
 void rig_client_close(struct rig_client *c, bool with_reset);
 void rig_client_dispose(struct rig_client *c);
 void rig_client_read(struct rig_client *c, bool on);

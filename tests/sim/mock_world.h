@@ -17,6 +17,7 @@
 #include "dialect/dialect.h"
 #include "http/client.h"
 #include "http/url.h"
+#include "mock/api.h"
 #include "mock/mock.h"
 #include "net/loop_sim.h"
 
@@ -34,7 +35,11 @@ struct asker {
     struct buf bytes;                        /* of the answer's body */
     struct buf text;                         /* decoded */
     struct sse_parser sse;
+    const struct dialect *dialect;           /* of the endpoint; chat when it is none */
     struct decoder *decoder;
+    struct checker *checker;
+    unsigned broken_rules;                   /* that the checker found */
+    char request_id[64];
     int64_t start_ns, head_ns, end_ns;
     int64_t stamps[ASKER_MAX_FRAMES];        /* of content frames; 0 when they have none */
     int64_t received[ASKER_MAX_FRAMES];
@@ -86,7 +91,8 @@ static inline int asker_frame(void *self, const struct sse_frame *f) {
         return 0;
     }
     a->frame_has_content = false;
-    a->broken_frames += dialect_chat.decoder_feed(a->decoder, f, &sink, &e) < 0;
+    a->broken_frames += a->dialect->decoder_feed(a->decoder, f, &sink, &e) < 0;
+    a->broken_rules += a->dialect->checker_frame(a->checker, f, &e) < 0;
     if (a->frame_has_content && a->frames < ASKER_MAX_FRAMES) {
         a->stamps[a->frames] = a->stamp_ns;
         a->received[a->frames++] = loop_now_ns(loop);
@@ -100,6 +106,8 @@ static inline void asker_on_head(void *self, const struct http_answer *answer) {
     a->status = answer->status;
     a->has_head = true;
     a->head_ns = loop_now_ns(loop);
+    struct slice id = http_headers_get(&answer->headers, SLICE("request-id"));
+    snprintf(a->request_id, sizeof a->request_id, "%.*s", (int)id.len, id.ptr ? id.ptr : "");
     assert_true(slice_eq(http_headers_get(&answer->headers, SLICE("x-penstock-mock")), SLICE("1")));
 }
 
@@ -119,7 +127,8 @@ static inline void asker_over(struct asker *a) {
     a->is_over = true;
     a->end_ns = loop_now_ns(loop);
     assert_int_equal(sse_parser_finish(&a->sse, &frames, &e), 0);
-    a->is_complete = dialect_chat.decoder_finish(a->decoder, &events, &e) == 0;
+    a->is_complete = a->dialect->decoder_finish(a->decoder, &events, &e) == 0;
+    a->broken_rules += a->dialect->checker_end(a->checker, &e) < 0;
 }
 
 static inline void asker_on_end(void *self) {
@@ -134,26 +143,33 @@ static inline void asker_on_fail(void *self, const struct err *e, bool any_answe
     asker_over(a);
 }
 
+/* Sent as anthropic-version with every request; NULL: none. */
+static const char *asker_anthropic_version;
+
 static inline void asker_send(struct asker *a, enum http_method method, const char *target,
                               const char *body) {
     static const struct http_call_callbacks callbacks = {.on_head = asker_on_head,
                                                          .on_body = asker_on_body,
                                                          .on_end = asker_on_end,
                                                          .on_fail = asker_on_fail};
-    static const struct http_header json = {{"content-type", 12}, {"application/json", 16}};
-    *a = (struct asker){.tokens_out = -1};
+    const struct http_header headers[] = {
+        {SLICE("content-type"), SLICE("application/json")},
+        {SLICE("anthropic-version"), slice_cstr(asker_anthropic_version)}};
+    const struct api *api = api_of_path(slice_cstr(target));
+    *a = (struct asker){.tokens_out = -1, .dialect = api ? api->dialect : &dialect_chat};
     buf_init(&a->bytes, (size_t)64 << 20);
     buf_init(&a->text, (size_t)64 << 20);
     sse_parser_init(&a->sse, NULL);
-    a->decoder = dialect_chat.decoder_new();
+    a->decoder = a->dialect->decoder_new();
+    a->checker = a->dialect->checker_new();
     snprintf(a->body_text, sizeof a->body_text, "%s", body);
     snprintf(a->target, sizeof a->target, "%s", target);
     a->body = slice_cstr(a->body_text);
     a->start_ns = sim_now_ns();
     struct http_call_request rq = {.method = method,
                                    .target = slice_cstr(a->target),
-                                   .headers = &json,
-                                   .n_headers = 1,
+                                   .headers = headers,
+                                   .n_headers = asker_anthropic_version ? 2 : 1,
                                    .body = &a->body,
                                    .n_body = a->body.len > 0};
     a->call = http_call_start(pool, &rq, &callbacks, a);
@@ -174,7 +190,8 @@ static inline void asker_dispose(struct asker *a) {
     buf_dispose(&a->bytes);
     buf_dispose(&a->text);
     sse_parser_dispose(&a->sse);
-    dialect_chat.decoder_free(a->decoder);
+    a->dialect->decoder_free(a->decoder);
+    a->dialect->checker_free(a->checker);
 }
 
 static inline bool asker_is_over(void *self) {

@@ -538,7 +538,7 @@ static void test_every_fault_is_described(void **state) {
         assert_true(strlen(mock_fault_name(n)) > 0);
         assert_true(strlen(mock_fault_description(n)) > 10);
     }
-    assert_int_equal(n, 21);
+    assert_int_equal(n, 22);
     assert_null(mock_fault_description(n));
 }
 

@@ -36,10 +36,13 @@ static void bodies_are_in_openais_shape(void **state) {
     (void)state;
     for (int id = 0; id < FAULT_COUNT; id++) {
         const struct fault *f = fault_get((enum fault_id)id);
+        struct api_error er = fault_error((enum fault_id)id, &dialect_chat, NULL, "x[\"y\"]",
+                                          "odd \"\\\n\377\001 text");
         struct buf body;
         struct json_member error, m;
         buf_init(&body, 4096);
-        assert_int_equal(fault_body((enum fault_id)id, NULL, "x[\"y\"]", "odd \"\\\n\377\001 text", &body), 0);
+        assert_int_equal(er.status, f->status);
+        assert_int_equal(dialect_chat.encode_error(&er, &body), 0);
         assert_int_equal(slice_utf8_valid(buf_slice(&body)), body.len);
         assert_true(json_find_member(buf_slice(&body), SLICE("error"), &error));
         assert_true(json_find_member(error.value, SLICE("message"), &m) && slice_eq(m.value, SLICE("\"odd \\\"\\\\\\n\357\277\275\\u0001 text\"")));
@@ -49,7 +52,8 @@ static void bodies_are_in_openais_shape(void **state) {
         assert_true(json_find_member(error.value, SLICE("code"), &m));
         assert_true(f->code ? slice_eq(slice_sub(m.value, 1, m.value.len - 2), slice_cstr(f->code)) : slice_eq(m.value, SLICE("null")));
         buf_reset(&body);
-        assert_int_equal(fault_event((enum fault_id)id, "a\nb", &body), 0);
+        er = fault_error((enum fault_id)id, &dialect_chat, NULL, NULL, "a\nb");
+        assert_int_equal(dialect_chat.encode_error_event(&er, NULL, &body), 0);
         assert_true(slice_starts_with(buf_slice(&body), SLICE("data: {\"error\":{\"message\":\"a\\nb\"")));
         assert_ptr_equal(memchr(body.ptr, '\n', body.len), body.ptr + body.len - 2);
         buf_dispose(&body);

@@ -127,6 +127,22 @@ static void content_types_that_need_a_preflight(void **state) {
     assert_false(content_type_is_json(SLICE_NULL));
 }
 
+/* SDKs cancel with an empty POST that names no content type. */
+static void empty_bodies_have_no_type(void **state) {
+    (void)state;
+    struct http_header empty = {SLICE("Content-Length"), SLICE("0")},
+                       full = {SLICE("Content-Length"), SLICE("1")},
+                       chunked = {SLICE("Transfer-Encoding"), SLICE("chunked")};
+    struct http_exchange ex = {.headers = {&empty, 1}};
+    assert_true(has_no_body(&ex, SLICE_NULL));
+    assert_false(has_no_body(&ex, SLICE("text/plain")));
+    assert_false(has_no_body(&ex, SLICE("")));
+    ex.headers.items = &full;
+    assert_false(has_no_body(&ex, SLICE_NULL));
+    ex.headers.items = &chunked;
+    assert_false(has_no_body(&ex, SLICE_NULL));
+}
+
 static struct http_exchange exchange_with(const struct http_header *origin) {
     return (struct http_exchange){.headers = {origin, origin != NULL}};
 }
@@ -152,6 +168,7 @@ int main(void) {
         cmocka_unit_test(hosts_are_addresses_or_known_names),
         cmocka_unit_test(origins_are_listed_or_our_own),
         cmocka_unit_test(content_types_that_need_a_preflight),
+        cmocka_unit_test(empty_bodies_have_no_type),
         cmocka_unit_test(only_listed_origins_get_cors_headers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
