@@ -33,16 +33,27 @@ static void print_models(const struct gateway *g, const struct paint *p) {
     }
 }
 
+/* A name that can be asked for: patterns are the embedded defaults' or somebody's own. */
+static const char *example_model(const struct config *c) {
+    static const char *const examples[][2] = {{"gpt-*", "gpt-4o-mini"}, {"claude-*", "claude-sonnet-4-5"}, {"*", "mock-1"}};
+    const char *name = c->models[0].name;
+    for (size_t i = 0; i < sizeof examples / sizeof examples[0]; i++)
+        if (strcmp(name, examples[i][0]) == 0)
+            return examples[i][1];
+    for (unsigned i = 0; i < c->n_models; i++)
+        if (!c->models[i].is_glob)
+            return c->models[i].name;
+    return strpbrk(name, "*?[") ? "MODEL" : name;
+}
+
 static void print_try(const struct gateway *g, const struct paint *p) {
     char text[ADDR_TEXT_BYTES];
     const struct gateway_listen *l = &g->listens[0];
     if (g->config->n_models == 0) {
-        printf("  %sNo model is served: give OPENAI_API_KEY, --mock, or a penstock.yaml.%s\n\n", p->yellow, p->off);
+        printf("  %sNo model is served: give OPENAI_API_KEY, ANTHROPIC_API_KEY, --mock, or a penstock.yaml.%s\n\n", p->yellow, p->off);
         return;
     }
-    const char *model = g->config->n_models ? g->config->models[0].name : "gpt-4o-mini";
-    if (strpbrk(model, "*?["))
-        model = g->config->is_mock_only ? "mock-1" : "gpt-4o-mini";
+    const char *model = example_model(g->config);
     const char *at = reachable(l, text);
     bool is_unix = addr_is_unix(&l->addr);
     printf("\n  try   %scurl -N %s%s%s%s%s/v1/chat/completions -H 'content-type: application/json' \\\n"

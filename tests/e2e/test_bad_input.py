@@ -329,8 +329,8 @@ def test_head_and_options(gateway):
 
 @pytest.mark.parametrize("method, path, status, code", [
     ("GET", "/v1/chat/completions", 405, "method_not_supported"), ("POST", "/v1/models", 405, "method_not_supported"),
-    ("DELETE", "/health", 405, "method_not_supported"), ("GET", "/", 404, "unknown_url"),
-    ("POST", "/v1/chat/completions/", 404, "unknown_url"), ("POST", "/chat/completions", 404, "unknown_url"),
+    ("DELETE", "/health", 405, "method_not_supported"), ("GET", "/v2", 404, "unknown_url"),
+    ("POST", "/v1/chat/completions/", 404, "unknown_url"), ("POST", "/v2/chat/completions", 404, "unknown_url"),
     ("GET", "/v1/models/", 404, "model_not_found"), ("GET", "/v1/models/none", 404, "model_not_found"),
     ("GET", "/%2e%2e/etc/passwd", 404, "unknown_url"), ("PATCH", "/x?<script>", 404, "unknown_url")])
 def test_wrong_paths_and_methods(gateway, method, path, status, code):

@@ -263,13 +263,17 @@ def test_a_config_may_name_the_mock(world):
         assert c.chat(chat_body("ping", "mock")).read_all().status == 404
 
 
-def test_an_anthropic_key_is_read_and_left_for_later(world):
+def test_an_anthropic_key_brings_claude_in_any_dialect(world):
+    mock = world.mock()
+    url = mock.base_url.removesuffix("/v1")
     key = SECRETS.new("anthropic")
-    gateway = world.serve("--listen", "127.0.0.1:0", env={"ANTHROPIC_API_KEY": key})
-    assert "later" in gateway.wait_for(r"ANTHROPIC_API_KEY.*").group(0)
+    gateway = world.serve("--listen", "127.0.0.1:0", env={"ANTHROPIC_API_KEY": key, "ANTHROPIC_BASE_URL": url})
     with gateway.connect() as c:
-        for model in ("claude-sonnet-4", "mock", "gpt-4o"):
+        answer = c.chat(chat_body("echo: ping", "claude-sonnet-4-5")).read_all()
+        assert answer.status == 200 and b"ping" in answer.body
+        for model in ("mock", "gpt-4o"):
             assert c.chat(chat_body("ping", model)).read_all().status == 404
+    assert mock.journal()[-1]["path"] == "/v1/messages"
 
 
 # ---- routes ----
