@@ -3,10 +3,11 @@
 
 #include "cli/command.h"
 #include "client/bench.h"
+#include "dialect/dialect.h"
 
 struct bench_flags {
     struct bench_options o;
-    const char *mode;
+    const char *mode, *dialect;
     struct text_list headers;
 };
 
@@ -14,6 +15,9 @@ static const struct flag flags[] = {
     {.name = "url", .letter = 'u', .type = FLAG_TEXT, FLAG_FIELD(struct bench_flags, o.url),
      .argument = "URL", .default_text = "http://127.0.0.1:8080/v1",
      .description = "Base URL of the endpoint, as an SDK would be given it."},
+    {.name = "dialect", .type = FLAG_TEXT, FLAG_FIELD(struct bench_flags, dialect),
+     .argument = "NAME", .default_text = "chat", .choices = "chat|responses|messages|completions",
+     .description = "The API that is spoken."},
     {.name = "mode", .type = FLAG_TEXT, FLAG_FIELD(struct bench_flags, mode), .argument = "MODE",
      .default_text = "stream", .choices = "requests|stream|stall",
      .description = "Whole answers, streams, or streams that are not read on after their first "
@@ -52,7 +56,8 @@ static const struct flag flags[] = {
     {.name = "header", .letter = 'H', .type = FLAG_TEXTS, FLAG_FIELD(struct bench_flags, headers),
      .argument = "NAME:VALUE", .description = "A further request header. Repeatable."},
     {.name = "api-key", .type = FLAG_TEXT, FLAG_FIELD(struct bench_flags, o.api_key),
-     .argument = "KEY", .description = "Sent as a bearer token."},
+     .argument = "KEY",
+     .description = "Sent as a bearer token; with `--dialect messages` as `x-api-key`."},
     {.name = "ca-file", .type = FLAG_TEXT, FLAG_FIELD(struct bench_flags, o.ca_file),
      .argument = "FILE", .description = "Certificates to trust (PEM). Default: the system's."},
     {.name = "insecure", .letter = 'k', .type = FLAG_BOOL,
@@ -76,7 +81,7 @@ static enum bench_mode mode_of(const char *text) {
 }
 
 static int run(const struct command *self, unsigned argc, char **argv) {
-    struct bench_flags f = {.mode = "stream"};
+    struct bench_flags f = {.mode = "stream", .dialect = "chat"};
     struct command_line line;
     struct err e = {0};
     int code;
@@ -84,6 +89,7 @@ static int run(const struct command *self, unsigned argc, char **argv) {
     f.o.url = "http://127.0.0.1:8080/v1";
     if (command_parse(self, argc, argv, &f, &line, &code)) {
         f.o.mode = mode_of(f.mode);
+        f.o.dialect = dialect_find(slice_cstr(f.dialect));
         if (f.headers.n > BENCH_MAX_HEADERS) {
             code = command_usage_error(self, "too many headers");
         } else {
@@ -102,7 +108,7 @@ const struct command command_bench = {
     .path = "bench",
     .summary = "Measure an endpoint under load",
     .description =
-        "Drives a chat completions endpoint with many requests and reports rates, time to first "
+        "Drives an endpoint with many requests and reports rates, time to first "
         "token, inter-token latency and, with a stamping mock on the same machine, the delay of "
         "each event. Says when it, not the server, was the limit.",
     .flags = flags,

@@ -3,9 +3,11 @@
 
 #include "cli/command.h"
 #include "client/chat.h"
+#include "dialect/dialect.h"
 
 struct chat_flags {
     struct chat_options o;
+    const char *dialect;
     bool stream, color;
 };
 
@@ -17,15 +19,18 @@ static const struct flag flags[] = {
      .argument = "URL",
      .default_text = "$PENSTOCK_URL, else http://127.0.0.1:8080/v1",
      .description = "The API's base URL."},
+    {.name = "dialect", .type = FLAG_TEXT, FLAG_FIELD(struct chat_flags, dialect),
+     .argument = "NAME", .default_text = "chat", .choices = "chat|responses|messages|completions",
+     .description = "The API that is spoken, whatever the model's provider speaks."},
     {.name = "system", .letter = 's', .type = FLAG_TEXT, FLAG_FIELD(struct chat_flags, o.system),
      .argument = "TEXT", .description = "A system message in front."},
     {.name = "max-tokens", .type = FLAG_COUNT, FLAG_FIELD(struct chat_flags, o.max_tokens),
      .argument = "N", .description = "The longest answer wanted."},
     {.name = "reasoning-effort", .type = FLAG_TEXT,
      FLAG_FIELD(struct chat_flags, o.reasoning_effort), .argument = "LEVEL",
-     .description = "Passed on as it is: `low`, `medium`, `high`."},
+     .description = "Passed on as it is: `low`, `medium`, `high`. Not with `--dialect completions`."},
     {.name = "api-key", .type = FLAG_TEXT, FLAG_FIELD(struct chat_flags, o.api_key),
-     .argument = "KEY", .default_text = "$OPENAI_API_KEY, else none",
+     .argument = "KEY", .default_text = "$OPENAI_API_KEY ($ANTHROPIC_API_KEY), else none",
      .description = "The credential. Others on the machine can see command lines: prefer the "
                     "environment."},
     {.name = "stream", .type = FLAG_BOOL, FLAG_FIELD(struct chat_flags, stream),
@@ -51,6 +56,8 @@ static const char *const examples[] = {
     "penstock chat --stats --system \"Answer in one line.\" - < notes.txt",
     "# A conversation",
     "penstock chat --model gpt-4o",
+    "# What a client of Anthropic's API sees",
+    "penstock chat --dialect messages --json hello",
     NULL,
 };
 
@@ -65,11 +72,12 @@ static const char *join(const struct command_line *line) {
 }
 
 static int run(const struct command *self, unsigned argc, char **argv) {
-    struct chat_flags f = {.stream = true, .color = true};
+    struct chat_flags f = {.stream = true, .color = true, .dialect = "chat"};
     struct command_line line;
     int code;
     if (command_parse(self, argc, argv, &f, &line, &code)) {
         f.o.prompt = join(&line);
+        f.o.dialect = dialect_find(slice_cstr(f.dialect));
         f.o.no_stream = !f.stream;
         f.o.no_color = !f.color || !term_color(STDOUT_FILENO);
         code = exit_from_client(chat_run(&f.o));

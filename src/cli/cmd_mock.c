@@ -101,11 +101,11 @@ const struct command command_mock = {
     .path = "mock",
     .summary = "Run a fake provider",
     .description =
-        "Speaks the chat completions API like a real provider: same request, same answer, on a "
-        "schedule that you set. `echo: TEXT` as the last message makes it say TEXT. A model named "
+        "Speaks Chat Completions, Completions, Responses and Messages like the real providers: same "
+        "request, same answer, on a schedule that you set. `echo: TEXT` as the last message makes it say TEXT. A model named "
         "`fault/NAME` makes it fail in that way.\n\n"
         "A request can ask for its own `x-penstock-ttft`, `x-penstock-itl`, `x-penstock-tokens`, "
-        "`x-penstock-text` and `x-penstock-fault`, as headers or in the body's `metadata` (there "
+        "`x-penstock-text`, `x-penstock-thinking` and `x-penstock-fault`, as headers or in the body's `metadata` (there "
         "without `x-penstock-`).",
     .flags = flags,
     .examples = examples,

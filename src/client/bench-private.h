@@ -66,6 +66,7 @@ struct slot {
     struct sse_parser sse;
     struct decoder *decoder;               /* NULL between streams */
     struct buf body;                       /* whole answers and error bodies */
+    struct buf turns;                      /* of the request, written first */
     struct buf request;
     struct slice request_slice;
     struct expect expect;

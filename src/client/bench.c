@@ -20,7 +20,8 @@ enum {
 
 void bench_options_default(struct bench_options *out) {
     *out = (struct bench_options){
-        .connections = 1, .threads = 1, .ramp_ns = -1, .timeout_ns = 30 * NS_PER_S, .model = "bench"};
+        .connections = 1, .threads = 1, .ramp_ns = -1, .timeout_ns = 30 * NS_PER_S, .model = "bench",
+        .dialect = &dialect_chat};
 }
 
 /* ---- before the run ---- */
@@ -155,6 +156,7 @@ int bench_run(const struct bench_options *given, struct err *e) {
     }
     struct bench b = {.o = &o, .n_lanes = o.threads};
     const struct client_target_options to = {.base_url = o.url,
+                                             .dialect = o.dialect,
                                              .api_key = o.api_key,
                                              .headers = o.headers,
                                              .n_headers = o.n_headers,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `penstock bench`: drives a chat endpoint with many connections and measures it, on the same HTTP
- * client, SSE parser and decoders as everything else. No allocation per event. It says when it, not
- * the server, was the limit.
+/* `penstock bench`: drives an endpoint of any dialect with many connections and measures it, on the
+ * same HTTP client, SSE parser and decoders as everything else. No allocation per event. It says
+ * when it, not the server, was the limit.
  *
  * What is measured (in ns in the JSON report), of what happens inside the window:
  *   ttft        request started to first content-bearing frame (role-only, empty and usage frames
@@ -32,6 +32,7 @@ enum bench_mode {
 
 struct bench_options {
     const char *url;               /* base URL, "http://127.0.0.1:8080/v1" */
+    const struct dialect *dialect; /* default: chat */
     enum bench_mode mode;
     /* closed loop: kept busy; open loop: the most at once. Default 1 */
     unsigned connections;

@@ -2,13 +2,22 @@
 #include <stdio.h>
 
 #include "base/clock.h"
-#include "base/json_scan.h"
+#include "client/ask.h"
 #include "client/bench-private.h"
 
-enum { BODY_MAX_BYTES = 64 << 20, REQUEST_MAX_BYTES = 4 << 20, PROMPT_BYTES = 128 };
+enum {
+    BODY_MAX_BYTES = 64 << 20,
+    REQUEST_MAX_BYTES = 4 << 20,
+    PROMPT_BYTES = 128,
+    ENOUGH_TOKENS = 1000000
+};
 
 static const struct bench_options *options_of(const struct slot *s) {
     return s->lane->bench->o;
+}
+
+static const struct dialect *dialect_of(const struct slot *s) {
+    return options_of(s)->dialect;
 }
 
 /* ---- the request ---- */
@@ -28,23 +37,16 @@ static struct slice prompt_of(const struct slot *s, uint64_t number, char space[
 static int write_request(struct slot *s, uint64_t number) {
     const struct bench_options *o = options_of(s);
     char space[PROMPT_BYTES];
-    bool streams = o->mode != BENCH_REQUESTS;
+    const struct ask k = {.dialect = o->dialect,
+                          .model = slice_cstr(o->model),
+                          .max_tokens = o->verify ? 0 : o->max_tokens,
+                          .needed_max_tokens = ENOUGH_TOKENS,
+                          .streams = o->mode != BENCH_REQUESTS,
+                          .include_usage = o->include_usage};
     buf_reset(&s->request);
-    int rc = buf_append(&s->request, SLICE("{\"model\":\"")) |
-             json_escape(&s->request, slice_cstr(o->model)) |
-             buf_append(&s->request, SLICE("\",\"messages\":[{\"role\":\"user\",\"content\":\"")) |
-             json_escape(&s->request, prompt_of(s, number, space)) |
-             buf_append(&s->request, SLICE("\"}]"));
-    if (streams) {
-        rc |= buf_append(&s->request, SLICE(",\"stream\":true"));
-    }
-    if (streams && o->include_usage) {
-        rc |= buf_append(&s->request, SLICE(",\"stream_options\":{\"include_usage\":true}"));
-    }
-    if (o->max_tokens > 0 && !o->verify) {
-        rc |= buf_appendf(&s->request, ",\"max_tokens\":%lld", (long long)o->max_tokens);
-    }
-    return rc | buf_append_byte(&s->request, '}');
+    buf_reset(&s->turns);
+    int rc = ask_add_turn(&k, false, prompt_of(s, number, space), &s->turns);
+    return rc ? rc : ask_write(&k, buf_slice(&s->turns), &s->request);
 }
 
 /* ---- ends ---- */
@@ -88,7 +90,7 @@ static void slot_done(struct slot *s) {
         record_times(s, loop_now_ns(s->lane->loop));
     }
     if (s->decoder) {
-        dialect_chat.decoder_free(s->decoder);
+        dialect_of(s)->decoder_free(s->decoder);
         s->decoder = NULL;
     }
     sse_parser_dispose(&s->sse);
@@ -179,7 +181,7 @@ static int on_frame(void *self, const struct sse_frame *f) {
     }
     const struct event_sink sink = {on_event, s};
     s->frame_tokens = 0;
-    if (dialect_chat.decoder_feed(s->decoder, f, &sink, &e) < 0) {
+    if (dialect_of(s)->decoder_feed(s->decoder, f, &sink, &e) < 0) {
         slot_fail(s, FAILURE_PROTOCOL, e.text);
     }
     if (s->frame_tokens > 0) {
@@ -252,7 +254,7 @@ static void end_stream(struct slot *s) {
     const struct sse_sink frames = {on_frame, s};
     const struct event_sink events = {on_event, s};
     if (sse_parser_finish(&s->sse, &frames, &e) < 0 ||
-        dialect_chat.decoder_finish(s->decoder, &events, &e) < 0) {
+        dialect_of(s)->decoder_finish(s->decoder, &events, &e) < 0) {
         slot_fail(s, FAILURE_TRUNCATED, e.text);
     }
 }
@@ -266,7 +268,7 @@ static void end_whole(struct slot *s) {
                  s->body.ptr ? s->body.ptr : "");
         slot_fail(s, FAILURE_STATUS, text);
     } else if (options_of(s)->verify &&
-               dialect_chat.decode_response(buf_slice(&s->body), &events, &e) < 0) {
+               dialect_of(s)->decode_response(buf_slice(&s->body), &events, &e) < 0) {
         slot_fail(s, FAILURE_PROTOCOL, e.text);
     } else if (options_of(s)->mode != BENCH_REQUESTS) {
         slot_fail(s, FAILURE_PROTOCOL, "a stream was asked for, and the answer is none");
@@ -309,6 +311,7 @@ static const struct http_call_callbacks callbacks = {.on_head = on_head,
 void bench_slot_init(struct slot *s, struct lane *l) {
     *s = (struct slot){.lane = l};
     buf_init(&s->request, REQUEST_MAX_BYTES);
+    buf_init(&s->turns, REQUEST_MAX_BYTES);
     buf_init(&s->body, BODY_MAX_BYTES);
 }
 
@@ -323,7 +326,7 @@ static void slot_reset(struct slot *s, uint64_t number, int64_t scheduled_ns) {
     s->is_measured = bench_lane_in_window(s->lane);
     sse_parser_init(&s->sse, NULL);
     if (o->mode != BENCH_REQUESTS) {
-        s->decoder = dialect_chat.decoder_new();
+        s->decoder = dialect_of(s)->decoder_new();
     }
     if (o->verify) {
         expect_start(&s->expect, number, (uint64_t)o->max_tokens);
@@ -346,7 +349,7 @@ void bench_slot_start(struct slot *s, uint64_t number, int64_t scheduled_ns) {
     s->request_slice = buf_slice(&s->request);
     bool stalls = o->mode == BENCH_STALL;
     struct http_call_request rq = {.method = HTTP_METHOD_POST,
-                                   .target = t->chat_path,
+                                   .target = t->path,
                                    .headers = t->headers,
                                    .n_headers = t->n_headers,
                                    .body = &s->request_slice,
@@ -364,7 +367,7 @@ void bench_slot_stop(struct slot *s) {
     http_call_cancel(&s->call);
     s->lane->figures.unfinished++;
     if (s->decoder) {
-        dialect_chat.decoder_free(s->decoder);
+        dialect_of(s)->decoder_free(s->decoder);
         s->decoder = NULL;
     }
     sse_parser_dispose(&s->sse);
@@ -373,5 +376,6 @@ void bench_slot_stop(struct slot *s) {
 void bench_slot_dispose(struct slot *s) {
     bench_slot_stop(s);
     buf_dispose(&s->request);
+    buf_dispose(&s->turns);
     buf_dispose(&s->body);
 }

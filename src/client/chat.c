@@ -5,16 +5,18 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#include "base/json_scan.h"
+#include "client/ask.h"
 #include "client/turn.h"
 
 enum { PROMPT_MAX_BYTES = 16 << 20, HISTORY_MAX_BYTES = 64 << 20, LINE_BYTES = 64 << 10 };
 
 struct chat {
     const struct chat_options *o;
-    const char *base_url, *model, *api_key;
+    const char *base_url, *api_key;
+    const char *key_name;          /* the environment variable that it comes from */
+    struct ask ask;
     struct client_target target;
-    struct buf history;            /* messages, separated by commas */
+    struct buf history;
     struct buf answer;
     bool color, out_is_terminal;
 };
@@ -27,46 +29,20 @@ static const char *env_or(const char *said, const char *name, const char *otherw
 static void chat_resolve(struct chat *c) {
     const char *fallback = "http://127.0.0.1:8080/v1";
     c->base_url = env_or(c->o->base_url, "PENSTOCK_URL", fallback);
-    c->model = env_or(c->o->model, "PENSTOCK_MODEL", "gpt-4o-mini");
-    c->api_key = env_or(c->o->api_key, "OPENAI_API_KEY", NULL);
+    c->ask = (struct ask){.dialect = c->o->dialect ? c->o->dialect : &dialect_chat,
+                          .model = slice_cstr(env_or(c->o->model, "PENSTOCK_MODEL", "gpt-4o-mini")),
+                          .system = c->o->system,
+                          .reasoning_effort = c->o->reasoning_effort,
+                          .max_tokens = c->o->max_tokens,
+                          .streams = !c->o->no_stream,
+                          .include_usage = c->o->stats};
+    c->key_name = c->ask.dialect == &dialect_messages ? "ANTHROPIC_API_KEY" : "OPENAI_API_KEY";
+    c->api_key = env_or(c->o->api_key, c->key_name, NULL);
     c->out_is_terminal = isatty(STDOUT_FILENO) == 1;
     c->color = !c->o->no_color && !getenv("NO_COLOR") && c->out_is_terminal && isatty(STDERR_FILENO) == 1;
 }
 
-/* ---- the request ---- */
-
-static int add_message(struct buf *history, const char *role, struct slice text) {
-    int rc = history->len ? buf_append_byte(history, ',') : 0;
-    rc |= buf_appendf(history, "{\"role\":\"%s\",\"content\":\"", role);
-    rc |= json_escape(history, text);
-    return rc | buf_append(history, SLICE("\"}"));
-}
-
-static int add_member(struct buf *out, const char *name, const char *text) {
-    int rc = buf_appendf(out, ",\"%s\":\"", name);
-    rc |= json_escape(out, slice_cstr(text));
-    return rc | buf_append_byte(out, '"');
-}
-
-static int write_body(const struct chat *c, struct buf *out) {
-    const struct chat_options *o = c->o;
-    int rc = buf_append(out, SLICE("{\"model\":\"")) | json_escape(out, slice_cstr(c->model));
-    rc |= buf_append_byte(out, '"');
-    if (!o->no_stream) {
-        rc |= buf_append(out, SLICE(",\"stream\":true"));
-    }
-    if (!o->no_stream && o->stats) {
-        rc |= buf_append(out, SLICE(",\"stream_options\":{\"include_usage\":true}"));
-    }
-    if (o->reasoning_effort) {
-        rc |= add_member(out, "reasoning_effort", o->reasoning_effort);
-    }
-    if (o->max_tokens > 0) {
-        rc |= buf_appendf(out, ",\"max_tokens\":%lld", (long long)o->max_tokens);
-    }
-    rc |= buf_append(out, SLICE(",\"messages\":[")) | buf_append(out, buf_slice(&c->history));
-    return rc | buf_append(out, SLICE("]}"));
-}
+/* ---- one turn ---- */
 
 static int too_long(void) {
     fprintf(stderr, "penstock chat: the conversation is too long\n");
@@ -79,26 +55,30 @@ static int ask(struct chat *c, struct slice prompt) {
     size_t before = c->history.len;
     buf_init(&body, HISTORY_MAX_BYTES);
     buf_reset(&c->answer);
-    if (add_message(&c->history, "user", prompt) < 0 || write_body(c, &body) < 0) {
+    if (ask_add_turn(&c->ask, false, prompt, &c->history) < 0 ||
+        ask_write(&c->ask, buf_slice(&c->history), &body) < 0) {
         buf_dispose(&body);
         return too_long();
     }
     const struct turn_request rq = {.target = &c->target,
                                     .base_url = c->base_url,
+                                    .dialect = c->ask.dialect,
                                     .body = buf_slice(&body),
                                     .streams = !c->o->no_stream,
                                     .json = c->o->json,
                                     .stats = c->o->stats,
                                     .color = c->color,
                                     .out_is_terminal = c->out_is_terminal,
-                                    .has_key = c->api_key != NULL};
+                                    .has_key = c->api_key != NULL,
+                                    .key_name = c->key_name};
     int code = turn_run(&rq, &c->answer);
     buf_dispose(&body);
     if (code != CLIENT_OK) {
         c->history.len = before;          /* the question may be asked again */
         return code;
     }
-    return add_message(&c->history, "assistant", buf_slice(&c->answer)) < 0 ? too_long() : CLIENT_OK;
+    bool is_kept = ask_add_turn(&c->ask, true, buf_slice(&c->answer), &c->history) == 0;
+    return is_kept ? CLIENT_OK : too_long();
 }
 
 /* ---- where questions come from ---- */
@@ -142,13 +122,8 @@ static int ask_stdin(struct chat *c) {
 }
 
 static void greet(const struct chat *c) {
-    fprintf(stderr, "%s on %s. Ctrl-C stops an answer, Ctrl-D or /exit ends, /clear forgets.\n", c->model,
-            c->base_url);
-}
-
-static int restart(struct chat *c) {
-    buf_reset(&c->history);
-    return c->o->system ? add_message(&c->history, "system", slice_cstr(c->o->system)) : 0;
+    fprintf(stderr, "%.*s on %s. Ctrl-C stops an answer, Ctrl-D or /exit ends, /clear forgets.\n",
+            SLICE_FMT(c->ask.model), c->base_url);
 }
 
 /* A failed turn does not end the conversation. */
@@ -166,9 +141,7 @@ static int converse(struct chat *c) {
             return CLIENT_OK;
         }
         if (slice_eq(said, SLICE("/clear"))) {
-            if (restart(c) < 0) {
-                return too_long();
-            }
+            buf_reset(&c->history);
         } else if (said.len > 0) {
             (void)ask(c, said);
         }
@@ -190,15 +163,22 @@ int chat_run(const struct chat_options *o) {
     struct chat c = {.o = o};
     struct err e;
     chat_resolve(&c);
-    const struct client_target_options to = {.base_url = c.base_url, .api_key = c.api_key,
-                                      .ca_file = o->ca_file, .insecure = o->insecure};
+    if (o->reasoning_effort && c.ask.dialect == &dialect_completions) {
+        fprintf(stderr, "penstock chat: the dialect completions has no reasoning effort\n");
+        return CLIENT_USAGE;
+    }
+    const struct client_target_options to = {.base_url = c.base_url,
+                                             .dialect = c.ask.dialect,
+                                             .api_key = c.api_key,
+                                             .ca_file = o->ca_file,
+                                             .insecure = o->insecure};
     if (client_target_init(&c.target, &to, &e) < 0) {
         fprintf(stderr, "penstock chat: %s\n", e.text);
         return CLIENT_USAGE;
     }
     buf_init(&c.history, HISTORY_MAX_BYTES);
     buf_init(&c.answer, HISTORY_MAX_BYTES);
-    int code = restart(&c) < 0 ? too_long() : chat_dispatch(&c);
+    int code = chat_dispatch(&c);
     buf_dispose(&c.history);
     buf_dispose(&c.answer);
     client_target_dispose(&c.target);

@@ -17,13 +17,17 @@ enum client_exit {
     CLIENT_INTERRUPTED = 130  /* Ctrl-C */
 };
 
+struct dialect;
+
 struct chat_options {
     /* NULL: environment PENSTOCK_URL, then http://127.0.0.1:8080/v1. Not OPENAI_BASE_URL: that is
      * where the gateway goes. */
     const char *base_url;
+    const struct dialect *dialect;   /* NULL: chat */
     const char *model;         /* NULL: environment PENSTOCK_MODEL, then "gpt-4o-mini" */
     const char *system;        /* NULL: none */
-    const char *api_key;       /* NULL: environment OPENAI_API_KEY, then none */
+    /* NULL: environment OPENAI_API_KEY (messages: ANTHROPIC_API_KEY), then none */
+    const char *api_key;
     const char *prompt;        /* NULL or "-": standard input; NULL on a terminal: a conversation */
     const char *reasoning_effort;   /* NULL: not said */
     int64_t max_tokens;        /* 0: not said */

@@ -3,6 +3,7 @@
 #ifndef PENSTOCK_CLIENT_TARGET_H
 #define PENSTOCK_CLIENT_TARGET_H
 
+#include "dialect/dialect.h"
 #include "http/client.h"
 #include "http/url.h"
 
@@ -11,14 +12,16 @@
 struct client_target {
     struct arena *arena;
     struct http_origin origin;
-    struct slice chat_path;                        /* base path + /chat/completions */
+    struct slice path;                             /* of the dialect's endpoint */
     struct http_header headers[TARGET_MAX_HEADERS];
     unsigned n_headers;
     struct tls_context *tls;                       /* NULL: plain */
 };
 
 struct client_target_options {
+    /* with the /v1 that SDKs are given it with, or without where the dialect's path has one */
     const char *base_url;
+    const struct dialect *dialect;                 /* NULL: chat */
     const char *api_key;                           /* NULL: none */
     const char *const *headers;                    /* "name: value" */
     unsigned n_headers;

@@ -50,7 +50,9 @@ static void complain_api_error(struct turn *t, const struct api_error *er) {
     }
     complain(t, what, er->message);
     if (er->status == 401 || er->status == 403) {
-        hint(t->rq->has_key ? "the key in OPENAI_API_KEY was refused" : "set OPENAI_API_KEY");
+        snprintf(what, sizeof what, t->rq->has_key ? "the key in %s was refused" : "set %s",
+                 t->rq->key_name);
+        hint(what);
     } else if (slice_eq(er->code, SLICE("model_not_found"))) {
         hint("GET /v1/models lists what there is; choose with --model");
     } else if (er->status == 404 || er->status == 405) {
@@ -119,7 +121,7 @@ static int on_frame(void *self, const struct sse_frame *f) {
     }
     const struct event_sink sink = {on_event, t};
     t->frame_has_content = false;
-    if (dialect_chat.decoder_feed(t->decoder, f, &sink, &e) < 0) {
+    if (t->rq->dialect->decoder_feed(t->decoder, f, &sink, &e) < 0) {
         render_end(&t->render);
         complain(t, "an event of the stream makes no sense", slice_cstr(e.text));
         t->has_error = true;
@@ -161,7 +163,7 @@ static void end_stream(struct turn *t) {
     const struct sse_sink frames = {on_frame, t};
     const struct event_sink events = {on_event, t};
     bool whole = sse_parser_finish(&t->sse, &frames, &e) == 0;
-    whole = whole && dialect_chat.decoder_finish(t->decoder, &events, &e) == 0;
+    whole = whole && t->rq->dialect->decoder_finish(t->decoder, &events, &e) == 0;
     render_end(&t->render);
     if (!whole && !t->has_error) {
         complain(t, "the stream ended before the answer was finished", slice_cstr(e.text));
@@ -179,14 +181,14 @@ static void end_whole(struct turn *t) {
     if (t->status != 200) {
         struct arena *a = arena_new();
         struct api_error er;
-        dialect_chat.decode_error(t->status, body, a, &er);
+        t->rq->dialect->decode_error(t->status, body, a, &er);
         complain_api_error(t, &er);
         arena_free(a);
         return;
     }
     t->frame_has_content = false;
-    if (dialect_chat.decode_response(body, &events, &e) < 0 && !t->has_error) {
-        complain(t, "the answer is no chat completion", slice_cstr(e.text));
+    if (t->rq->dialect->decode_response(body, &events, &e) < 0 && !t->has_error) {
+        complain(t, "the answer is none of its dialect", slice_cstr(e.text));
         t->exit_code = CLIENT_FAILED;
     }
     count_frame(t);
@@ -248,7 +250,7 @@ static void start_call(struct turn *t) {
         .on_head = on_head, .on_body = on_body, .on_end = on_end, .on_fail = on_fail};
     const struct client_target *target = t->rq->target;
     struct http_call_request call = {.method = HTTP_METHOD_POST,
-                                     .target = target->chat_path,
+                                     .target = target->path,
                                      .headers = target->headers,
                                      .n_headers = target->n_headers,
                                      .body = &t->rq->body,
@@ -261,7 +263,7 @@ static void start_call(struct turn *t) {
 
 static void turn_dispose(struct turn *t) {
     http_pool_close(&t->pool);
-    dialect_chat.decoder_free(t->decoder);
+    t->rq->dialect->decoder_free(t->decoder);
     sse_parser_dispose(&t->sse);
     buf_dispose(&t->body);
     loop_turn(t->loop, false);
@@ -280,7 +282,7 @@ int turn_run(const struct turn_request *rq, struct buf *out_text) {
     }
     http_pool_options_default(&options);
     t.pool = http_pool_new(t.loop, &rq->target->origin, &options);
-    t.decoder = dialect_chat.decoder_new();
+    t.decoder = rq->dialect->decoder_new();
     sse_parser_init(&t.sse, NULL);
     buf_init(&t.body, BODY_MAX_BYTES);
     render_init(&t.render, stdout, stderr, rq->color, rq->out_is_terminal);

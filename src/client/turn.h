@@ -10,11 +10,13 @@
 struct turn_request {
     const struct client_target *target;
     const char *base_url;          /* for messages */
+    const struct dialect *dialect;
     struct slice body;
     bool streams;
     bool json, stats, color;
     bool out_is_terminal;
     bool has_key;                  /* for hints */
+    const char *key_name;          /* the environment variable that a key comes from */
 };
 
 /* Appends the answer's text to out_text (for the next turn's history). Errors are on stderr

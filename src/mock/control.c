@@ -283,7 +283,7 @@ void control_metrics(struct mock_worker *w, struct http_exchange *ex) {
     rc |= append_metric(&w->body, "tokens_total", "counter", "Tokens written.", (double)tokens);
     rc |= append_lateness(h, &w->body);
     struct header_set set;
-    header_set_init(w, &set, SLICE("text/plain; version=0.0.4; charset=utf-8"));
+    header_set_init(w, &set, api_of(ex), SLICE("text/plain; version=0.0.4; charset=utf-8"));
     struct http_response r = {rc < 0 ? 500 : 200, set.items, set.count};
     http_respond(ex, &r, buf_slice(&w->body));
 }

@@ -10,8 +10,11 @@
 enum {
     WRITE_BYTES = 32 * 1024,             /* an unpaced stream's portion a turn */
     WHOLE_MAX_BYTES = 8 * 1024 * 1024,    /* made in one turn of the loop */
+    STREAM_MAX_BYTES = 64 << 20,         /* of a stream that repeats all of it at its end */
+    ECHO_MAX_BYTES = 4 << 20,
     CUT_PAUSE_NS = 10 * 1000 * 1000,     /* lets the bytes before a reset arrive */
-    SLOW_HEAD_S = 10
+    SLOW_HEAD_S = 10,
+    HEARTBEAT_S = 15                     /* of silence, where the provider says that it is alive */
 };
 
 enum delivery_state {
@@ -29,8 +32,11 @@ struct delivery {
     struct mock_worker *worker;
     struct http_exchange *ex;
     struct timer timer;
+    const struct api *api;
     struct reply *reply;
     struct encoder *encoder;             /* streams */
+    struct buf echo;                     /* what the encoder repeats of the request */
+    char request_id[WORKER_ID_BYTES];
     struct bytes *whole;                 /* whole answers: the encoded body */
     struct step_stream step;             /* in use when steps is set */
     const struct mock_fault *fault;
@@ -42,6 +48,7 @@ struct delivery {
     bool is_paced;
     bool was_blocked;                    /* behind schedule through the client: not our lateness */
     bool reply_is_over;
+    bool is_beat;                        /* the next firing is a sign of life, no slot */
     bool cut_is_near;                    /* FAULT_CUT: the next firing resets */
     bool fault_is_done;
     bool has_failed;                     /* a frame could not be made: the stream is aborted */
@@ -59,7 +66,10 @@ static void on_timer(struct timer *t, void *self) {
 }
 
 static void wait_until(struct delivery *d, int64_t deadline_ns) {
+    int64_t beat_ns = loop_now_ns(d->worker->loop) + HEARTBEAT_S * NS_PER_S;
     d->state = DELIVERY_WAIT;
+    d->is_beat = d->api->is_anthropic && d->slots > 0 && beat_ns < deadline_ns;
+    deadline_ns = d->is_beat ? beat_ns : deadline_ns;
     loop_timer_start(d->worker->loop, &d->timer, deadline_ns, on_timer, d);
 }
 
@@ -71,7 +81,9 @@ static int append_stamp(struct delivery *d, struct buf *out) {
 
 /* One event's frames, with the stamp in front; a stamp without a frame is taken back. */
 static int append_event(struct delivery *d, const struct event *ev, struct buf *out) {
-    if (ev->kind == EV_END && has_fault(d, FAULT_NO_DONE)) {
+    const struct dialect *dialect = d->api->dialect;
+    bool lacks_end = ev->kind == EV_END && has_fault(d, FAULT_NO_DONE);
+    if (lacks_end && dialect->end_mark.len == 0) {
         return 0;
     }
     size_t before = out->len;
@@ -79,7 +91,10 @@ static int append_event(struct delivery *d, const struct event *ev, struct buf *
         return -ERR_LIMIT;
     }
     size_t stamped = out->len;
-    int rc = dialect_chat.encoder_event(d->encoder, ev, out);
+    int rc = dialect->encoder_event(d->encoder, ev, out);
+    if (lacks_end && rc == 0) {
+        out->len -= dialect->end_mark.len;    /* it came last */
+    }
     if (out->len == stamped) {
         out->len = before;
     }
@@ -103,7 +118,11 @@ static int append_slot(struct delivery *d, struct buf *out) {
 /* A stepped stream shows that it has begun: the opening frame goes before any step. */
 static int append_opening(struct delivery *d, struct buf *out) {
     struct event ev;
-    return reply_next(d->reply, &ev) == REPLY_OVER ? 0 : append_event(d, &ev, out);
+    int rc = 0;
+    while (rc == 0 && reply_is_opening(d->reply) && reply_next(d->reply, &ev) != REPLY_OVER) {
+        rc = append_event(d, &ev, out);
+    }
+    return rc;
 }
 
 /* ---- faults in mid-stream ---- */
@@ -114,14 +133,16 @@ static void over(struct delivery *d) {
 }
 
 static void append_error_event(struct delivery *d, struct buf *out) {
+    struct event ev = {.kind = EV_ERROR};
     struct api_error er;
     mock_fault_error(d->fault, &er);
-    d->has_failed |= dialect_chat.encode_error_event(&er, NULL, out) < 0;
+    er.request_id = slice_make(d->request_id, WORKER_ID_BYTES);
+    d->api->dialect->translate_error(&er, &ev.u.error);
+    d->has_failed |= d->api->dialect->encoder_event(d->encoder, &ev, out) < 0;
 }
 
 static void append_malformed(struct delivery *d, struct buf *out) {
-    static const char frame[] = "data: {\"id\":\"chatcmpl-cut\",\"choices\":[{\"delta\":{\"con\n\n";
-    d->has_failed |= buf_append(out, slice_cstr(frame)) < 0;
+    d->has_failed |= buf_append(out, d->api->malformed) < 0;
     d->fault_is_done = true;
 }
 
@@ -245,6 +266,9 @@ static void pump_stream(struct delivery *d) {
     bool struck;
     buf_reset(&w->out);
     unsigned slots = fill(d, &w->out, now_ns, &struck);
+    if (d->is_beat && slots == 0) {
+        d->has_failed |= buf_append(&w->out, d->api->dialect->heartbeat) < 0;
+    }
     bool ends = (d->reply_is_over && !struck) || d->has_failed;
     struct slice frames = buf_slice(&w->out);
     if (ends) {
@@ -270,8 +294,9 @@ static void pump_stream(struct delivery *d) {
 
 static void start_stream(struct delivery *d) {
     struct header_set set;
-    header_set_init(d->worker, &set, SLICE("text/event-stream; charset=utf-8"));
+    header_set_init(d->worker, &set, d->api, SLICE("text/event-stream; charset=utf-8"));
     header_set_add(&set, SLICE("cache-control"), SLICE("no-cache"));
+    memcpy(d->request_id, set.id_space, WORKER_ID_BYTES);
     struct http_response r = {200, set.items, set.count};
     http_start(d->ex, &r, -1);
 }
@@ -297,14 +322,27 @@ static void open_stepped(struct delivery *d) {
 
 /* ---- whole answers ---- */
 
+/* What is said of the request: nothing of it is kept here. */
+static void write_echo(struct delivery *d, const struct llm_request *rq) {
+    struct llm_request unkept = *rq;
+    unkept.store = 0;
+    buf_init(&d->echo, ECHO_MAX_BYTES);
+    if (d->api->dialect->encode_echo && d->api->dialect->encode_echo(&unkept, &d->echo) < 0) {
+        buf_reset(&d->echo);
+    }
+}
+
 static const struct encoder_options *
 encoder_options_of(struct delivery *d, const struct llm_request *rq, struct encoder_options *out) {
+    write_echo(d, rq);
     *out = (struct encoder_options){.id = reply_id(d->reply),
                                     .model = rq->env.model,
                                     .created = clock_wall_ns() / NS_PER_S,
                                     .include_usage = rq->env.include_usage,
                                     .system_fingerprint = SLICE("fp_penstock"),
-                                    .service_tier = SLICE("default")};
+                                    .service_tier = SLICE("default"),
+                                    .echo = buf_slice(&d->echo),
+                                    .max_bytes = STREAM_MAX_BYTES};
     return out;
 }
 
@@ -319,7 +357,7 @@ static int encode_whole(struct delivery *d, const struct encoder_options *eo, st
         }
     }
     if (rc == 0) {
-        rc = dialect_chat.encode_response(an, eo, out);
+        rc = d->api->dialect->encode_response(an, eo, out);
     }
     answer_free(an);
     return rc;
@@ -331,7 +369,7 @@ static void respond_whole(struct delivery *d, struct slice body) {
         d->state = DELIVERY_STALLED;
         return;
     }
-    header_set_init(d->worker, &set, SLICE("application/json"));
+    header_set_init(d->worker, &set, d->api, SLICE("application/json"));
     struct http_response r = {200, set.items, set.count};
     struct slice half = slice_sub(body, 0, body.len / 2);
     count_tokens(d->worker, reply_tokens(d->reply));
@@ -385,9 +423,13 @@ static void unlink_delivery(struct delivery *d) {
 }
 
 static struct delivery *delivery_new(struct mock_worker *w, struct http_exchange *ex,
-                                     const struct llm_request *rq, const struct knobs *k) {
+                                     const struct api *api, const struct llm_request *rq,
+                                     const struct knobs *k) {
     uint64_t serial = atomic_fetch_add_explicit(&w->hub->serial, 1, memory_order_relaxed);
-    struct reply_options ro = {.seed = w->hub->options.seed,
+    struct reply_options ro = {.dialect = api->dialect,
+                               .thinking = k->thinking,
+                               .cached = k->cached,
+                               .seed = w->hub->options.seed,
                                .tokens = k->tokens,
                                .text = k->text,
                                .serial = serial,
@@ -396,6 +438,7 @@ static struct delivery *delivery_new(struct mock_worker *w, struct http_exchange
     d->owner.kind = OWNER_DELIVERY;
     d->worker = w;
     d->ex = ex;
+    d->api = api;
     d->fault = k->fault;
     d->itl = k->itl;
     d->is_paced = !law_is_zero(&k->itl);
@@ -439,27 +482,29 @@ static void start_whole(struct delivery *d, const struct encoder_options *eo) {
     wait_until(d, d->due_ns);
 }
 
-void delivery_start(struct mock_worker *w, struct http_exchange *ex, const struct llm_request *rq,
-                    const struct knobs *k) {
-    struct delivery *d = delivery_new(w, ex, rq, k);
+void delivery_start(struct mock_worker *w, struct http_exchange *ex, const struct api *api,
+                    const struct llm_request *rq, const struct knobs *k) {
+    struct delivery *d = delivery_new(w, ex, api, rq, k);
     struct encoder_options eo;
     encoder_options_of(d, rq, &eo);
     if (!d->streams) {
         start_whole(d, &eo);
         return;
     }
-    d->encoder = dialect_chat.encoder_new(&eo);
+    d->encoder = api->dialect->encoder_new(&eo);
     bool stepped = k->step_key.ptr != NULL;        /* may point into what is given back below */
     if (stepped) {
         d->steps = step_join(w->hub, k->step_key, &d->step);
         d->is_paced = false;
         d->itl = LAW_ZERO;
     }
-    http_exchange_drop_request(ex);
     if (stepped && !d->steps) {
         over(d);
         mock_respond_simple_error(w, ex, 503, NULL, "more than %d step keys", STEP_KEYS_MAX);
-    } else if (d->steps) {
+        return;
+    }
+    http_exchange_drop_request(ex);
+    if (d->steps) {
         open_stepped(d);
     } else if (d->due_ns <= loop_now_ns(w->loop)) {
         pump(d);
@@ -494,8 +539,9 @@ void delivery_ended(struct delivery *d, bool is_cancelled) {
     unlink_delivery(d);
     step_leave(hub, &d->step);
     if (d->encoder) {
-        dialect_chat.encoder_free(d->encoder);
+        d->api->dialect->encoder_free(d->encoder);
     }
+    buf_dispose(&d->echo);
     bytes_unref(&d->whole);
     reply_free(&d->reply);
     mem_free(d);

@@ -11,6 +11,7 @@
 #ifndef PENSTOCK_MOCK_DELIVERY_H
 #define PENSTOCK_MOCK_DELIVERY_H
 
+#include "mock/api.h"
 #include "mock/knobs.h"
 #include "mock/reply.h"
 #include "mock/worker.h"
@@ -19,8 +20,8 @@ struct delivery;
 
 /* Takes over the exchange; the request's memory is given back. k and rq are not
  * used after return. */
-void delivery_start(struct mock_worker *w, struct http_exchange *ex, const struct llm_request *rq,
-                    const struct knobs *k);
+void delivery_start(struct mock_worker *w, struct http_exchange *ex, const struct api *api,
+                    const struct llm_request *rq, const struct knobs *k);
 void delivery_writable(struct delivery *d);
 void delivery_recheck_step(struct delivery *d);
 /* The exchange is over (is_cancelled: the client left). Frees. */

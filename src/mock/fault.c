@@ -34,11 +34,13 @@ static const struct mock_fault faults[] = {
      "The server is overloaded. Please try again later.", 1, "Overloaded; with retry-after."},
     {"504", FAULT_STATUS, 504, "server_error", "upstream_timeout", NULL,
      "The upstream did not answer in time.", 0, "Something behind the provider was too slow."},
+    {"529", FAULT_STATUS, 529, "server_error", "overloaded_error", NULL,
+     "Overloaded.", 0, "Anthropic's own status for an overload, in any dialect."},
     {"cut", FAULT_CUT, 0, NULL, NULL, NULL, NULL, 0,
      "The connection is reset after three tokens; a whole answer is cut in its middle."},
     {"fin", FAULT_FIN, 0, NULL, NULL, NULL, NULL, 0,
-     "The body ends in good order after three tokens, without finish_reason and [DONE]; a whole "
-     "answer ends in its middle."},
+     "The body ends in good order after three tokens, without a finish and an end mark; a "
+     "whole answer ends in its middle."},
     {"stall", FAULT_STALL, 0, NULL, NULL, NULL, NULL, 0,
      "Nothing more comes after three tokens, and nothing at all of a whole answer, until the client "
      "leaves."},
@@ -48,7 +50,7 @@ static const struct mock_fault faults[] = {
     {"slow-head", FAULT_SLOW_HEAD, 0, NULL, NULL, NULL, NULL, 0,
      "The response head comes ten seconds late."},
     {"no-done", FAULT_NO_DONE, 0, NULL, NULL, NULL, NULL, 0,
-     "Everything but [DONE]; a whole answer is whole."},
+     "Everything but the end mark: [DONE], message_stop, response.completed; a whole answer is whole."},
     {"malformed", FAULT_MALFORMED, 0, NULL, NULL, NULL, NULL, 0,
      "One frame of cut JSON after three tokens, then the rest; a whole answer is cut JSON."},
     {"echo-headers", FAULT_ECHO_HEADERS, 0, NULL, NULL, NULL, NULL, 0,

@@ -59,6 +59,35 @@ static int read_fault(const struct llm_request *rq, struct slice name, struct kn
                                     (int)(name.len < 60 ? name.len : 60), name.ptr);
 }
 
+static int read_thinking(struct slice text, struct knobs *out, struct err *e) {
+    static const struct {
+        const char *word;
+        enum reply_thinking thinking;
+    } words[] = {{"0", REPLY_THINK_NOT}, {"1", REPLY_THINK_ALOUD}, {"redacted", REPLY_THINK_REDACTED}};
+    if (!text.ptr) {
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
+        if (slice_eq(text, slice_cstr(words[i].word))) {
+            out->thinking = words[i].thinking;
+            return 0;
+        }
+    }
+    return err_set(e, ERR_USAGE, "x-penstock-thinking: '0', '1' or 'redacted' is wanted");
+}
+
+static int read_cached(struct slice text, struct knobs *out, struct err *e) {
+    uint64_t n;
+    if (!text.ptr) {
+        return 0;
+    }
+    if (!slice_to_u64(text, UINT64_C(1000000000000), &n)) {
+        return err_set(e, ERR_USAGE, "x-penstock-cached: a whole number of tokens is wanted");
+    }
+    out->cached = (int64_t)n;
+    return 0;
+}
+
 static struct slice step_key(const struct mock_options *o, const struct llm_request *rq,
                              struct slice said) {
     if (said.ptr) {
@@ -86,11 +115,13 @@ int knobs_read(const struct mock_options *o, const struct http_headers *headers,
                const struct llm_request *rq, struct arena *a, struct knobs *out, struct err *e) {
     const struct knob_source s = {headers, find_metadata(rq), a};
     *out = (struct knobs){.ttft = o->ttft, .itl = o->itl, .tokens = o->tokens,
-                          .text = slice_cstr(o->text), .stamp = o->stamp};
+                          .text = slice_cstr(o->text), .cached = -1, .stamp = o->stamp};
     struct slice tokens = KNOB(&s, "tokens"), text = KNOB(&s, "text"), stamp = KNOB(&s, "stamp");
     if (read_law(KNOB(&s, "ttft"), "ttft", &out->ttft, e) < 0 ||
         read_law(KNOB(&s, "itl"), "itl", &out->itl, e) < 0 ||
-        read_fault(rq, KNOB(&s, "fault"), out, e) < 0) {
+        read_fault(rq, KNOB(&s, "fault"), out, e) < 0 ||
+        read_thinking(KNOB(&s, "thinking"), out, e) < 0 ||
+        read_cached(KNOB(&s, "cached"), out, e) < 0) {
         return -ERR_USAGE;
     }
     if (tokens.ptr && !slice_to_u64(tokens, UINT64_C(1000000000000), &out->tokens)) {

@@ -7,12 +7,15 @@
 #include "http/message.h"
 #include "mock/fault.h"
 #include "mock/mock.h"
+#include "mock/reply.h"
 
 struct knobs {
     struct law ttft, itl;
     uint64_t tokens;
     struct slice text;              /* ptr NULL: none */
     struct slice step_key;          /* ptr NULL: not stepped */
+    enum reply_thinking thinking;
+    int64_t cached;                 /* -1: not said */
     bool stamp;
     const struct mock_fault *fault; /* NULL: none */
 };

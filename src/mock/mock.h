@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A fake provider. It speaks the chat dialect through the same encoders as the gateway, answers
+/* A fake provider. It speaks every dialect through the same encoders as the gateway, answers
  * deterministically by (seed, request), keeps its schedule to the slot of the timer wheel, and
  * fails on demand.
  *
- * Endpoints
- *   POST /v1/chat/completions (also without /v1)
- *   GET  /v1/models, /v1/models/{id}, /health, /metrics
+ * Endpoints (those under /v1 also without it)
+ *   POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages
+ *   POST /v1/messages/count_tokens, /v1/embeddings, /v1/moderations
+ *   GET  /v1/models, /v1/models/{id}: as Anthropic lists them with an anthropic-version header
+ *   GET  /health, /metrics
  *   POST /penstock/step?key=KEY&n=1|all[&timeout_ms=10000]
  *        Lets the streams of this key go on by n tokens; answers when all of them have been written
  *        (n=all: at once). A step may come before its stream; 404 when none has come in time. A key
@@ -21,14 +23,21 @@
  *   ttft, itl   laws of time (law.h)
  *   tokens      exact length of the answer
  *   text        the answer itself
+ *   thinking    0: none, whatever is asked for; 1: some; redacted: hidden (messages)
+ *   cached      how many tokens of the prompt were cached
  *   stamp       1: a comment line `: t=NS` (CLOCK_MONOTONIC) before each frame
- *   step        key of a stepped stream; also by the body's `user`: "step:KEY", and under --step
- *               all of `user`
+ *   step        key of a stepped stream; also by the body's `user` (messages: metadata.user_id):
+ *               "step:KEY", and under --step all of `user`
  *   fault       name of a fault (table in fault.c); models named `fault/NAME` do the same
  *
  * What it says: the knob's or the option's text; to "echo: TEXT" the TEXT, to "count TAG to N"
- * "TAGn1 TAGn2 … TAGnN", each a token; small talk; else prose. The model named `static` gives a
- * short constant answer, encoded once and not journaled: for measuring request rates.
+ * "TAGn1 TAGn2 … TAGnN", each a token; to "refuse" or "refuse: TEXT" a refusal; to "think:
+ * QUESTION" the answer to the question behind a thought; small talk; else prose. The model named
+ * `static` gives a short constant answer, encoded once and not journaled: for measuring request
+ * rates.
+ *
+ * What it takes: history as the real providers do (history.h). Thoughts carry proofs that are keyed
+ * hashes of the seed, so a changed one is refused though nothing is kept.
  *
  * When: token k of a stream is due at start + ttft + k × itl, an absolute schedule without drift.
  * What stands before the first token leaves with it; what stands behind the last one is due an itl

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "base/json_scan.h"
+#include "dialect/estimate.h"
+#include "mock/completion.h"
 #include "mock/piece.h"
 #include "mock/reply-private.h"
 #include "mock/schema.h"
@@ -11,23 +12,12 @@ enum {
     MESSAGE_TOKENS = 4,
     RESULT_QUOTE_BYTES = 400,
     CALL_NAME_PART_BYTES = 3,
-    LOOK_BYTES = 16 << 10             /* of the user's text are looked into for words */
+    LOOK_BYTES = 16 << 10,            /* of the user's text are looked into for words */
+    CACHE_MIN_TOKENS = 1024,          /* shorter beginnings are not cached */
+    CACHE_STEP_TOKENS = 128
 };
 
 /* ---- looking at the request ---- */
-
-static struct slice param_raw(const struct llm_request *rq, struct slice name) {
-    for (const struct field *f = rq->params; f; f = f->next) {
-        if (slice_eq(f->key, name)) {
-            return f->value;
-        }
-    }
-    return SLICE_NULL;
-}
-
-static bool param_is(const struct llm_request *rq, struct slice name, struct slice value) {
-    return slice_eq(param_raw(rq, name), value);
-}
 
 static const struct message *last_message(const struct llm_request *rq) {
     const struct message *last = NULL;
@@ -45,35 +35,56 @@ static const struct message *last_user_message(const struct llm_request *rq) {
     return last;
 }
 
-/* One text part is borrowed; several are joined in the arena. */
-static struct slice message_text(const struct message *m, struct arena *a) {
-    struct slice only = SLICE_NULL;
-    size_t total = 0, texts = 0;
-    for (unsigned i = 0; m && i < m->n_parts; i++) {
-        if (m->parts[i].kind == PART_TEXT || m->parts[i].kind == PART_TOOL_RESULT) {
-            only = m->parts[i].text;
-            total += only.len + 1;
-            texts++;
-        }
+/* Calls fn for each text that a part holds: its own, and those of a result's parts. */
+static void part_texts(const struct part *p, void (*fn)(void *self, struct slice text),
+                       void *self) {
+    fn(self, p->text);
+    for (unsigned i = 0; i < p->n_inner; i++) {
+        fn(self, p->inner[i].text);
     }
-    if (texts <= 1) {
-        return only.ptr ? only : slice_make("", 0);
-    }
-    char *joined = arena_alloc(a, total);
-    size_t at = 0;
-    for (unsigned i = 0; i < m->n_parts; i++) {
-        const struct part *part = &m->parts[i];
-        if ((part->kind == PART_TEXT || part->kind == PART_TOOL_RESULT) && part->text.len) {
-            memcpy(joined + at, part->text.ptr, part->text.len);
-            at += part->text.len;
-            joined[at++] = '\n';
-        }
-    }
-    return slice_make(joined, at ? at - 1 : 0);
 }
 
-struct slice request_user_text(const struct llm_request *rq, struct arena *a) {
-    return message_text(last_user_message(rq), a);
+struct joined {
+    struct slice only;               /* the last one */
+    size_t total, texts;
+    char *to;                        /* NULL: measuring */
+    size_t at;
+};
+
+static void join_text(void *self, struct slice text) {
+    struct joined *j = self;
+    if (text.len == 0) {
+        return;
+    }
+    if (j->to) {
+        memcpy(j->to + j->at, text.ptr, text.len);
+        j->at += text.len;
+        j->to[j->at++] = '\n';
+        return;
+    }
+    j->only = text;
+    j->total += text.len + 1;
+    j->texts++;
+}
+
+static void join_message(const struct message *m, struct joined *j) {
+    for (unsigned i = 0; m && i < m->n_parts; i++) {
+        if (m->parts[i].kind == PART_TEXT || m->parts[i].kind == PART_TOOL_RESULT) {
+            part_texts(&m->parts[i], join_text, j);
+        }
+    }
+}
+
+/* One text part is borrowed; several are joined in the arena. */
+static struct slice message_text(const struct message *m, struct arena *a) {
+    struct joined j = {.only = {"", 0}};
+    join_message(m, &j);
+    if (j.texts <= 1) {
+        return j.only;
+    }
+    j.to = arena_alloc(a, j.total);
+    join_message(m, &j);
+    return slice_make(j.to, j.at - 1);
 }
 
 /* ---- seed and counts ---- */
@@ -85,17 +96,30 @@ static uint64_t mix(uint64_t h, struct slice s) {
     return (h ^ s.len) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
+static void mix_text(void *self, struct slice text) {
+    uint64_t *h = self;
+    *h = mix(*h, text);
+}
+
+static bool is_thought(const struct part *p) {
+    return p->kind == PART_REASONING || p->kind == PART_REDACTED;
+}
+
 /* What the answer depends on: the conversation and the request's own seed. Neither the model's name
- * nor the way of delivery: a gateway may rename the one, and both ways must say the same. */
+ * nor the way of delivery: a gateway may rename the one, and both ways must say the same. Nor what
+ * dialects differ in: system or developer, whether thoughts come back. */
 static uint64_t request_seed(const struct llm_request *rq, uint64_t seed) {
     uint64_t h = UINT64_C(0xcbf29ce484222325) ^ seed;
     for (const struct message *m = rq->messages; m; m = m->next) {
-        h = (h ^ (uint64_t)m->role) * UINT64_C(0x100000001b3);
+        enum role role = m->role == ROLE_DEVELOPER ? ROLE_SYSTEM : m->role;
+        h = (h ^ (uint64_t)role) * UINT64_C(0x100000001b3);
         for (unsigned i = 0; i < m->n_parts; i++) {
-            h = mix(h, m->parts[i].text);
+            if (!is_thought(&m->parts[i])) {
+                part_texts(&m->parts[i], mix_text, &h);
+            }
         }
     }
-    return mix(h, param_raw(rq, SLICE("seed")));
+    return mix(h, rq->seed);
 }
 
 static uint64_t count_text(struct slice text) {
@@ -103,18 +127,80 @@ static uint64_t count_text(struct slice text) {
     return piece_count(head) + (text.len - head.len) / 4;
 }
 
-static uint64_t count_prompt(const struct llm_request *rq) {
-    uint64_t n = 3;
-    for (const struct message *m = rq->messages; m; m = m->next) {
+static void add_count(void *self, struct slice text) {
+    uint64_t *n = self;
+    *n += count_text(text);
+}
+
+static uint64_t count_messages(const struct llm_request *rq, const struct message *end) {
+    uint64_t n = 0;
+    for (const struct message *m = rq->messages; m != end; m = m->next) {
         n += MESSAGE_TOKENS;
         for (unsigned i = 0; i < m->n_parts; i++) {
-            n += count_text(m->parts[i].text);
+            part_texts(&m->parts[i], add_count, &n);
         }
     }
+    return n;
+}
+
+/* messages: what its count_tokens says. */
+static uint64_t count_prompt(const struct llm_request *rq, const struct dialect *d) {
+    if (d == &dialect_messages) {
+        return (uint64_t)request_estimate_tokens(rq);
+    }
+    uint64_t n = 3 + count_messages(rq, NULL);
     for (const struct tool *t = rq->tools; t; t = t->next) {
         n += t->raw.len / 4;
     }
     return n;
+}
+
+static bool any_cache_control(const struct field *f) {
+    for (; f; f = f->next) {
+        if (slice_eq(f->key, SLICE("cache_control"))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Anthropic caches where it is told to. */
+static bool asks_for_cache(const struct llm_request *rq) {
+    bool asks = rq->cache_control.len > 0;
+    for (const struct tool *t = rq->tools; t; t = t->next) {
+        asks |= any_cache_control(t->extras);
+    }
+    for (const struct message *m = rq->messages; m; m = m->next) {
+        asks |= any_cache_control(m->extras);
+        for (unsigned i = 0; i < m->n_parts; i++) {
+            asks |= any_cache_control(m->parts[i].extras);
+        }
+    }
+    return asks;
+}
+
+/* Nothing is kept: everything before the last question was cached if the mock has answered before,
+ * and is written to the cache if not. */
+static void plan_cache(struct plan *p, const struct llm_request *rq, int64_t told) {
+    bool is_messages = p->dialect == &dialect_messages, has_answered = false;
+    for (const struct message *m = rq->messages; m; m = m->next) {
+        has_answered |= m->role == ROLE_ASSISTANT;
+    }
+    if (told >= 0) {
+        p->cache_read = (uint64_t)told < p->prompt_tokens ? (uint64_t)told : p->prompt_tokens;
+        return;
+    }
+    if (p->prompt_tokens < CACHE_MIN_TOKENS || (is_messages && !asks_for_cache(rq))) {
+        return;
+    }
+    uint64_t before = count_messages(rq, has_answered ? last_user_message(rq) : NULL);
+    before = before < p->prompt_tokens ? before : p->prompt_tokens;
+    if (before < CACHE_MIN_TOKENS) {
+        return;
+    }
+    before -= before % CACHE_STEP_TOKENS;
+    p->cache_read = has_answered ? before : 0;
+    p->cache_write = is_messages && !has_answered ? before : 0;
 }
 
 /* ---- adding segments ---- */
@@ -214,17 +300,14 @@ static void plan_said_text(struct plan *p, struct slice text) {
 
 /* A JSON answer: by the schema when one is given. False: the request asks for plain text. */
 static bool plan_json(struct plan *p, const struct llm_request *rq, struct slice user_text) {
-    struct slice format = param_raw(rq, SLICE("response_format"));
-    struct json_member type, holder, schema;
-    if (!json_find_member(format, SLICE("type"), &type) || slice_eq(type.value, SLICE("\"text\""))) {
+    const struct output_format *f = &rq->format;
+    if (f->kind == FORMAT_UNSET || f->kind == FORMAT_TEXT) {
         return false;
     }
     struct segment *seg = plan_add(p, BLOCK_TEXT, SOURCE_FIXED, SLICE_NULL);
-    bool has_schema = json_find_member(format, SLICE("json_schema"), &holder) &&
-                      json_find_member(holder.value, SLICE("schema"), &schema);
     size_t before = p->store.len;
     user_text = slice_sub(user_text, 0, LOOK_BYTES);
-    if (!has_schema || schema_fill(schema.value, user_text, p->seed, &p->store) < 0) {
+    if (f->schema.len == 0 || schema_fill(f->schema, user_text, p->seed, &p->store) < 0) {
         p->store.len = before;
         seg->text = plan_store(p, SLICE("{\"answer\":\"This is a JSON object, as asked.\"}"));
         return true;
@@ -245,6 +328,28 @@ static bool is_tool_result(const struct message *m) {
     return m && (m->role == ROLE_TOOL || m->role == ROLE_FUNCTION);
 }
 
+/* Whether tools have answered since the mock spoke last: in messages, the user may speak behind. */
+static bool has_results(const struct llm_request *rq) {
+    bool any = false;
+    for (const struct message *m = rq->messages; m; m = m->next) {
+        any = is_tool_result(m) || (any && m->role != ROLE_ASSISTANT);
+    }
+    return any;
+}
+
+/* "refuse", or "refuse: WORDS". */
+static bool plan_refusal(struct plan *p, struct slice user_text) {
+    if (slice_starts_with(user_text, SLICE("refuse: "))) {
+        plan_add(p, BLOCK_REFUSAL, SOURCE_FIXED, slice_from(user_text, 8));
+        return true;
+    }
+    if (!slice_eq(user_text, SLICE("refuse"))) {
+        return false;
+    }
+    plan_add(p, BLOCK_REFUSAL, SOURCE_FIXED, SLICE("I cannot help with that."));
+    return true;
+}
+
 static void plan_text_answer(struct plan *p, const struct llm_request *rq,
                              const struct reply_options *o, struct slice user_text,
                              struct arena *scratch) {
@@ -254,7 +359,7 @@ static void plan_text_answer(struct plan *p, const struct llm_request *rq,
         plan_said_text(p, o->text);
     } else if (is_tool_result(last_message(rq)) && !p->exact_tokens) {
         plan_tool_result(p, message_text(last_message(rq), scratch));
-    } else if (plan_json(p, rq, user_text)) {
+    } else if (plan_refusal(p, user_text) || plan_json(p, rq, user_text)) {
         return;
     } else if (slice_starts_with(user_text, SLICE("echo: "))) {
         plan_said_text(p, slice_from(user_text, 6));
@@ -304,12 +409,9 @@ static bool tool_is_mentioned(const struct tool *t, struct slice text) {
     return t->name.len && text_has_word(text, t->name);
 }
 
-/* allowed_tools and named choices carry the names quoted in the raw value. */
-static bool tool_is_in_choice(const struct llm_request *rq, const struct tool *t) {
-    struct slice raw = rq->tool_choice_raw;
-    for (size_t i = 0; i + t->name.len + 2 <= raw.len; i++) {
-        if (raw.ptr[i] == '"' && raw.ptr[i + 1 + t->name.len] == '"' &&
-            slice_eq(slice_sub(raw, i + 1, t->name.len), t->name)) {
+static bool tool_is_allowed(const struct llm_request *rq, const struct tool *t) {
+    for (unsigned i = 0; i < rq->n_allowed; i++) {
+        if (slice_eq(rq->allowed[i], t->name)) {
             return true;
         }
     }
@@ -325,21 +427,15 @@ static bool tool_is_callable(const struct llm_request *rq, const struct tool *t)
     case TOOL_CHOICE_NAMED_CUSTOM:
         return slice_eq(t->name, rq->tool_choice_name);
     case TOOL_CHOICE_ALLOWED:
-        return tool_is_in_choice(rq, t);
+        return tool_is_allowed(rq, t);
     default:
         return true;
     }
 }
 
 static bool choice_is_binding(const struct llm_request *rq) {
-    static const struct slice required = {"\"required\"", 10};
     if (rq->tool_choice == TOOL_CHOICE_ALLOWED) {
-        for (size_t i = 0; i + required.len <= rq->tool_choice_raw.len; i++) {
-            if (slice_eq(slice_sub(rq->tool_choice_raw, i, required.len), required)) {
-                return true;
-            }
-        }
-        return false;
+        return rq->allowed_is_required;
     }
     return rq->tool_choice == TOOL_CHOICE_REQUIRED || rq->tool_choice == TOOL_CHOICE_NAMED ||
            rq->tool_choice == TOOL_CHOICE_NAMED_CUSTOM;
@@ -359,7 +455,7 @@ static void choose_calls(const struct llm_request *rq, struct slice text, struct
     if (calls->count == 0 && first && choice_is_binding(rq)) {
         call_add(calls, first);
     }
-    bool parallel = !param_is(rq, SLICE("parallel_tool_calls"), SLICE("false")) && !rq->tools_are_functions;
+    bool parallel = rq->parallel_tools != 0 && !rq->tools_are_functions;
     if (!parallel && calls->count > 1) {
         calls->count = 1;
     }
@@ -389,6 +485,7 @@ static void plan_add_call(struct plan *p, const struct llm_request *rq, const st
                                                     : BLOCK_TOOL_CALL;
     struct segment *seg = plan_add(p, kind, SOURCE_FIXED, SLICE_NULL);
     seg->name = plan_store(p, t->name);
+    seg->name_space = plan_store(p, t->name_space);
     if (t->kind == TOOL_CUSTOM) {
         seg->text = plan_store(p, hint.len ? slice_sub(hint, 0, 200) : SLICE("sample input"));
         return;
@@ -404,7 +501,7 @@ static void plan_add_call(struct plan *p, const struct llm_request *rq, const st
 
 /* True when the answer is tool calls. Once a result is in, the answer is text: agent loops end. */
 static bool plan_calls(struct plan *p, const struct llm_request *rq, struct slice user_text) {
-    if (!rq->tools || rq->tool_choice == TOOL_CHOICE_NONE || is_tool_result(last_message(rq))) {
+    if (!rq->tools || rq->tool_choice == TOOL_CHOICE_NONE || has_results(rq)) {
         return false;
     }
     struct call_list calls = {.count = 0};
@@ -422,9 +519,39 @@ static bool plan_calls(struct plan *p, const struct llm_request *rq, struct slic
 
 /* ---- the plan ---- */
 
-static bool wants_reasoning(const struct llm_request *rq) {
-    struct slice effort = param_raw(rq, SLICE("reasoning_effort"));
-    return effort.len > 2 && effort.ptr[0] == '"' && !slice_eq(effort, SLICE("\"none\""));
+/* Anthropic's effort is of everything; thinking is asked for on its own. */
+static bool wants_thinking(const struct plan *p, const struct llm_request *rq) {
+    const struct reasoning_ask *ask = &rq->reasoning;
+    bool by_effort = ask->effort.len > 0 && !slice_eq(ask->effort, SLICE("none"));
+    if (ask->thinking != THINKING_UNSET) {
+        return ask->thinking == THINKING_BUDGET || ask->thinking == THINKING_ADAPTIVE;
+    }
+    if (p->dialect == &dialect_responses) {
+        return by_effort || ask->summary.len > 0;
+    }
+    return by_effort && p->dialect == &dialect_chat;
+}
+
+static bool is_hidden(const struct plan *p, const struct llm_request *rq) {
+    bool has_no_summary = p->dialect == &dialect_responses && rq->reasoning.summary.len == 0;
+    return has_no_summary || rq->reasoning.is_visible == 0;
+}
+
+/* As the knob says, as the text says ("think: QUESTION"), or as the request asks. */
+static void plan_thought(struct plan *p, const struct llm_request *rq, enum reply_thinking how,
+                         bool is_told, struct slice user_text) {
+    bool is_redacted = how == REPLY_THINK_REDACTED && p->dialect == &dialect_messages;
+    bool is_forced = is_told || how == REPLY_THINK_ALOUD || how == REPLY_THINK_REDACTED;
+    if (how == REPLY_THINK_NOT || p->dialect == &dialect_completions ||
+        (!is_forced && !wants_thinking(p, rq))) {
+        return;
+    }
+    if (is_redacted) {
+        plan_add(p, BLOCK_REDACTED, SOURCE_FIXED, SLICE_NULL);
+        return;
+    }
+    plan_add_prose(p, BLOCK_REASONING, PROSE_THOUGHT, guess_topic(user_text));
+    p->segments[p->n_segments - 1].is_hidden = !is_forced && is_hidden(p, rq);
 }
 
 static void plan_stops(struct plan *p, const struct llm_request *rq) {
@@ -439,33 +566,66 @@ static void plan_stops(struct plan *p, const struct llm_request *rq) {
 }
 
 static void plan_logprobs(struct plan *p, const struct llm_request *rq) {
-    uint64_t top = 0;
-    p->logprobs = param_is(rq, SLICE("logprobs"), SLICE("true"));
-    if (slice_to_u64(param_raw(rq, SLICE("top_logprobs")), 20, &top)) {
-        p->top_logprobs = (unsigned)top;
+    p->logprobs = rq->logprobs == 1;
+    if (rq->top_logprobs > 0) {
+        p->top_logprobs = rq->top_logprobs < 20 ? (unsigned)rq->top_logprobs : 20;
     }
+}
+
+static void plan_turn(struct plan *p, const struct llm_request *rq, const struct reply_options *o,
+                      struct arena *scratch) {
+    struct slice user_text = message_text(last_user_message(rq), scratch);
+    bool is_told = slice_starts_with(user_text, SLICE("think: "));
+    user_text = is_told ? slice_from(user_text, 7) : user_text;
+    plan_thought(p, rq, o->thinking, is_told, user_text);
+    if (!plan_calls(p, rq, user_text)) {
+        plan_text_answer(p, rq, o, user_text, scratch);
+    }
+    p->segments_per_prompt = p->n_segments;
+}
+
+/* Completions: choices of its own for each prompt, in the order of the prompts. */
+static void plan_prompts(struct plan *p, const struct llm_request *rq,
+                         const struct reply_options *o, struct arena *scratch) {
+    bool echoes = completion_echoes(rq);
+    unsigned prompts = 0, n = p->n_choices;
+    for (const struct message *m = rq->messages; m; m = m->next, prompts++) {
+        struct slice prompt = message_text(m, scratch);
+        if (echoes) {
+            plan_add(p, BLOCK_TEXT, SOURCE_FIXED, prompt)->is_echo = true;
+        }
+        plan_text_answer(p, rq, o, prompt, scratch);
+    }
+    p->segments_per_prompt = echoes ? 2 : 1;
+    p->choices_per_prompt = n * prompts > REPLY_MAX_CHOICES ? REPLY_MAX_CHOICES / prompts : n;
+    p->n_choices = p->choices_per_prompt * prompts;
 }
 
 void plan_make(struct plan *p, const struct llm_request *rq, const struct reply_options *o) {
     buf_init(&p->store, REPLY_STORE_BYTES);
+    p->dialect = o->dialect ? o->dialect : &dialect_chat;
     p->seed = request_seed(rq, o->seed);
+    p->seal_seed = o->seed;
+    p->proves = p->dialect == &dialect_messages || rq->wants_encrypted_reasoning;
     p->exact_tokens = o->tokens;
-    p->max_tokens = rq->env.max_tokens > 0 ? (uint64_t)rq->env.max_tokens : UINT64_MAX;
-    p->n_choices = rq->env.n < 1                   ? 1
-                   : rq->env.n > REPLY_MAX_CHOICES ? REPLY_MAX_CHOICES
-                                                   : (unsigned)rq->env.n;
+    bool may_be_none = rq->is_completion || p->dialect == &dialect_messages;
+    p->max_tokens = rq->env.max_tokens > 0 || (rq->env.max_tokens == 0 && may_be_none)
+                        ? (uint64_t)rq->env.max_tokens
+                        : UINT64_MAX;
+    p->n_choices = rq->env.n < 1 || !p->dialect->has_choices ? 1
+                   : rq->env.n > REPLY_MAX_CHOICES           ? REPLY_MAX_CHOICES
+                                                             : (unsigned)rq->env.n;
     p->stop = STOP_END;
     p->model = plan_store(p, rq->env.model);
-    p->prompt_tokens = count_prompt(rq);
+    p->prompt_tokens = count_prompt(rq, p->dialect);
+    plan_cache(p, rq, o->cached);
     plan_stops(p, rq);
     plan_logprobs(p, rq);
     struct arena *scratch = arena_new();
-    struct slice user_text = request_user_text(rq, scratch);
-    if (wants_reasoning(rq)) {
-        plan_add_prose(p, BLOCK_REASONING, PROSE_THOUGHT, guess_topic(user_text));
-    }
-    if (!plan_calls(p, rq, user_text)) {
-        plan_text_answer(p, rq, o, user_text, scratch);
+    if (rq->is_completion) {
+        plan_prompts(p, rq, o, scratch);
+    } else {
+        plan_turn(p, rq, o, scratch);
     }
     arena_free(scratch);
 }

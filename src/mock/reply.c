@@ -6,18 +6,21 @@
 #include "base/json_scan.h"
 #include "base/mem.h"
 #include "base/random.h"
+#include "mock/api.h"
 #include "mock/piece.h"
 #include "mock/reply-private.h"
+#include "mock/seal.h"
 
 /* Enough text ahead that a piece does not depend on where the window ends. */
-enum { PEEK_BYTES = 64, LOGPROB_BYTES = 16 * 1024 };
+enum { PEEK_BYTES = 64, LOGPROB_BYTES = 16 * 1024, ID_LETTERS = 20, CALL_ID_LETTERS = 16 };
 
 /* A choice's states:
  *
  *   OPEN ──begin──▶ SAY ──text at its end──▶ CLOSE ──more segments──▶ OPEN
- *                  │   ▲                       │ last one, a bound or a stop was met
- *         logprobs ▼   │ their text            ▼
- *                  ODDS                      FINISH ──▶ SILENT */
+ *                  │   ▲                      (a thought's proof, if any, then its end)
+ *         logprobs ▼   │ their text            │ last one, a bound or a stop was met
+ *                  ODDS                        ▼
+ *                                            FINISH ──▶ SILENT */
 enum choice_state {
     CHOICE_OPEN,
     CHOICE_SAY,
@@ -30,7 +33,7 @@ enum choice_state {
 struct choice {
     enum choice_state state;
     enum choice_state then;         /* ODDS: where the text leads */
-    unsigned segment;
+    unsigned segment, last_segment;
     uint32_t block;
     uint64_t block_off;
     uint64_t tokens;                /* all that were said */
@@ -38,6 +41,8 @@ struct choice {
     uint64_t seed;
     enum stop_reason stop;
     bool is_cut;                    /* a bound or a stop was met: no more segments */
+    bool is_sealed;                 /* the thought has its proof, or needs none */
+    struct seal seal;               /* of the thought */
     struct span stop_sequence;
     struct source source;
 };
@@ -49,13 +54,28 @@ struct reply {
     struct slice piece;             /* about to be said, or said */
     unsigned turn, live;
     uint32_t next_block;
-    bool is_started, has_usage, is_ended;
+    bool is_started, has_opening_usage, has_pinged, has_usage, is_ended;
     uint64_t tokens, reasoning_tokens;
     int64_t created;
+    const struct api *api;
     char id[REPLY_ID_BYTES];
-    char call_id[REPLY_CALL_ID_BYTES];
+    char call_id[REPLY_ID_BYTES];   /* of the call, or item, about to begin */
+    char proof[SEAL_BYTES];
     struct choice choices[];
 };
+
+/* prefix and so many letters and digits. */
+static struct slice make_id(struct reply *r, char space[REPLY_ID_BYTES], const char *prefix,
+                            size_t letters) {
+    size_t len = strlen(prefix);
+    memcpy(space, prefix, len);
+    rng_base62(&r->rng, space + len, letters);
+    return slice_make(space, len + letters);
+}
+
+static unsigned first_segment(const struct plan *p, unsigned choice) {
+    return p->choices_per_prompt ? choice / p->choices_per_prompt * p->segments_per_prompt : 0;
+}
 
 struct reply *reply_new(const struct llm_request *rq, const struct reply_options *o) {
     struct plan plan = {.n_segments = 0};
@@ -66,11 +86,13 @@ struct reply *reply_new(const struct llm_request *rq, const struct reply_options
     r->created = o->created;
     buf_init(&r->odds, LOGPROB_BYTES);
     rng_seed(&r->rng, plan.seed ^ (o->serial * UINT64_C(0x9e3779b97f4a7c15)));
-    memcpy(r->id, "chatcmpl-", 9);
-    rng_base62(&r->rng, r->id + 9, 20);
+    r->api = api_of_dialect(plan.dialect);
+    make_id(r, r->id, r->api->answer_prefix, ID_LETTERS);
     for (unsigned i = 0; i < plan.n_choices; i++) {
         r->choices[i].seed = plan.seed + i * UINT64_C(0xd1b54a32d192ed03);
         r->choices[i].stop = plan.stop;
+        r->choices[i].segment = first_segment(&plan, i);
+        r->choices[i].last_segment = first_segment(&plan, i) + plan.segments_per_prompt - 1;
     }
     return r;
 }
@@ -140,26 +162,63 @@ static void choice_cut(struct choice *c, enum stop_reason why) {
     c->state = CHOICE_CLOSE;
 }
 
+static enum reply_step open_call(struct reply *r, struct choice *c, struct event *out) {
+    const struct segment *seg = &r->plan.segments[c->segment];
+    struct slice id = make_id(r, r->call_id, r->api->call_prefix, CALL_ID_LETTERS);
+    out->flags |= EVF_CONTENT;
+    out->u.begin.name = plan_text(&r->plan, seg->name);
+    out->u.begin.name_space = plan_text(&r->plan, seg->name_space);
+    if (seg->kind != BLOCK_FUNCTION_CALL) {       /* the legacy form has none */
+        out->u.begin.id = id;
+    }
+    count_token(r, c, seg->kind);
+    return REPLY_TOKEN;
+}
+
+/* What is not shown takes its tokens all the same. */
+static void think_silently(struct reply *r, struct choice *c) {
+    for (;;) {
+        size_t piece = piece_len(source_peek(&c->source, PEEK_BYTES));
+        if (piece == 0 || c->tokens >= r->plan.max_tokens) {
+            return;
+        }
+        source_said(&c->source, piece);
+        count_token(r, c, BLOCK_REASONING);
+    }
+}
+
+/* A thought's proof is of its words; encrypted content belongs to its item. */
+static void open_thought(struct reply *r, struct choice *c, struct event *out) {
+    const struct segment *seg = &r->plan.segments[c->segment];
+    enum seal_kind kind = seg->kind == BLOCK_REDACTED ? SEAL_REDACTED : SEAL_SIGNATURE;
+    c->is_sealed = !r->plan.proves;
+    if (r->plan.dialect == &dialect_responses) {
+        kind = SEAL_ENCRYPTED;
+        out->u.begin.item_id = make_id(r, r->call_id, "rs_", ID_LETTERS);
+    }
+    seal_begin(&c->seal, kind, r->plan.seal_seed);
+    seal_feed(&c->seal, out->u.begin.item_id);
+    if (seg->is_hidden) {
+        think_silently(r, c);
+    }
+}
+
 static enum reply_step choice_open(struct reply *r, struct choice *c, struct event *out) {
     const struct segment *seg = &r->plan.segments[c->segment];
     c->block = r->next_block++;
     c->block_off = c->block_tokens = 0;
     c->state = CHOICE_SAY;
+    c->is_sealed = true;
     source_for(r, c, seg);
     choice_event(r, c, EV_BLOCK_BEGIN, out);
     out->flags = EVF_LAST_IN_FRAME;
-    if (!is_call(seg->kind)) {
-        return REPLY_EVENT;
+    if (is_call(seg->kind)) {
+        return open_call(r, c, out);
     }
-    memcpy(r->call_id, "call_", 5);
-    rng_base62(&r->rng, r->call_id + 5, 16);
-    out->flags |= EVF_CONTENT;
-    out->u.begin.name = plan_text(&r->plan, seg->name);
-    if (seg->kind != BLOCK_FUNCTION_CALL) {       /* the legacy form has none */
-        out->u.begin.id = slice_make(r->call_id, 21);
+    if (seg->kind == BLOCK_REASONING || seg->kind == BLOCK_REDACTED) {
+        open_thought(r, c, out);
     }
-    count_token(r, c, seg->kind);
-    return REPLY_TOKEN;
+    return REPLY_EVENT;
 }
 
 /* Where the earliest stop sequence begins that starts inside the piece; piece.len when none
@@ -181,6 +240,9 @@ static size_t find_stop(const struct reply *r, struct choice *c, struct slice ah
 static struct slice choice_piece(struct reply *r, struct choice *c) {
     const struct plan *p = &r->plan;
     bool is_text = p->segments[c->segment].kind == BLOCK_TEXT;
+    if (p->segments[c->segment].is_echo) {
+        return source_peek(&c->source, SIZE_MAX);
+    }
     struct slice ahead = source_peek(&c->source, PEEK_BYTES + p->longest_stop);
     size_t piece = piece_len(ahead);
     if (piece == 0 || (is_text && p->exact_tokens && c->block_tokens >= p->exact_tokens)) {
@@ -206,7 +268,13 @@ static enum reply_step choice_delta(struct reply *r, struct choice *c, struct ev
     out->block_off = c->block_off;
     out->flags = EVF_CONTENT | EVF_LAST_IN_FRAME;
     c->block_off += r->piece.len;
+    if (out->block_kind == BLOCK_REASONING && c->seal.kind == SEAL_SIGNATURE) {
+        seal_feed(&c->seal, r->piece);
+    }
     source_said(&c->source, r->piece.len);
+    if (r->plan.segments[c->segment].is_echo) {
+        return REPLY_EVENT;
+    }
     count_token(r, c, out->block_kind);
     return REPLY_TOKEN;
 }
@@ -256,9 +324,20 @@ static enum reply_step choice_say(struct reply *r, struct choice *c, struct even
     return r->plan.logprobs && is_text ? choice_odds(r, c, out) : choice_delta(r, c, out);
 }
 
+static enum reply_step choice_prove(struct reply *r, struct choice *c, struct event *out) {
+    c->is_sealed = true;
+    c->state = CHOICE_CLOSE;
+    choice_event(r, c, EV_SIGNATURE, out);
+    out->text = seal_end(&c->seal, c->seed, r->proof);
+    return REPLY_EVENT;
+}
+
 static enum reply_step choice_close(struct reply *r, struct choice *c, struct event *out) {
+    if (!c->is_sealed) {
+        return choice_prove(r, c, out);
+    }
     choice_event(r, c, EV_BLOCK_END, out);
-    bool more = c->segment + 1 < r->plan.n_segments && !c->is_cut;
+    bool more = c->segment < c->last_segment && !c->is_cut;
     if (more && c->tokens >= r->plan.max_tokens) {      /* no block is opened in vain */
         c->stop = STOP_LENGTH;
         more = false;
@@ -268,7 +347,11 @@ static enum reply_step choice_close(struct reply *r, struct choice *c, struct ev
     return REPLY_EVENT;
 }
 
+/* The others' words follow from the reason. */
 static struct slice finish_wire(const struct reply *r, enum stop_reason stop) {
+    if (r->plan.dialect != &dialect_chat) {
+        return SLICE_NULL;
+    }
     switch (stop) {
     case STOP_LENGTH:
         return SLICE("length");
@@ -315,7 +398,11 @@ static enum reply_step choice_next(struct reply *r, struct choice *c, struct eve
 static enum reply_step reply_start(struct reply *r, struct event *out) {
     r->is_started = true;
     *out = (struct event){.kind = EV_START, .flags = EVF_LAST_IN_FRAME};
-    out->u.start = (struct event_start){.id = reply_id(r),
+    if (r->api->is_anthropic) {
+        out->flags = 0;                   /* its frame tells the tokens of the prompt, too */
+    }
+    out->u.start = (struct event_start){.origin = r->plan.dialect->name,
+                                        .id = reply_id(r),
                                         .model = plan_text(&r->plan, r->plan.model),
                                         .role = SLICE("assistant"),
                                         .created = r->created};
@@ -323,13 +410,28 @@ static enum reply_step reply_start(struct reply *r, struct event *out) {
 }
 
 static enum reply_step reply_usage(struct reply *r, struct event *out) {
-    r->has_usage = true;
+    bool is_anthropic = r->api->is_anthropic;
     *out = (struct event){.kind = EV_USAGE, .flags = EVF_LAST_IN_FRAME, .u.usage = USAGE_NONE};
     out->u.usage.in_total = (int64_t)r->plan.prompt_tokens;
     out->u.usage.out_total = (int64_t)r->tokens;
-    out->u.usage.cache_read = 0;
-    out->u.usage.reasoning = (int64_t)r->reasoning_tokens;
+    out->u.usage.cache_read = (int64_t)r->plan.cache_read;
+    if (is_anthropic) {
+        out->u.usage.cache_write = (int64_t)r->plan.cache_write;
+    }
+    if (!is_anthropic || r->reasoning_tokens > 0) {
+        out->u.usage.reasoning = (int64_t)r->reasoning_tokens;
+    }
     return REPLY_EVENT;
+}
+
+static enum reply_step reply_ping(struct reply *r, struct event *out) {
+    r->has_pinged = true;
+    *out = (struct event){.kind = EV_PING, .flags = EVF_LAST_IN_FRAME};
+    return REPLY_EVENT;
+}
+
+bool reply_is_opening(const struct reply *r) {
+    return !r->is_started || (r->api->is_anthropic && !r->has_opening_usage);
 }
 
 /* Choices take turns, a token each; the first one begins, so that unseen choices come in order. */
@@ -350,10 +452,19 @@ enum reply_step reply_next(struct reply *r, struct event *out) {
     if (!r->is_started) {
         return reply_start(r, out);
     }
+    if (reply_is_opening(r)) {
+        r->has_opening_usage = true;
+        return reply_usage(r, out);
+    }
+    if (r->api->is_anthropic && r->next_block > 0 && !r->has_pinged) {
+        /* as Anthropic does, behind the first block's beginning */
+        return reply_ping(r, out);
+    }
     if (r->live > 0) {
         return reply_turns(r, out);
     }
     if (!r->has_usage) {
+        r->has_usage = true;
         return reply_usage(r, out);
     }
     if (!r->is_ended) {

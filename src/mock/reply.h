@@ -9,7 +9,17 @@
 
 struct reply;
 
+enum reply_thinking {
+    REPLY_THINK_AS_ASKED,
+    REPLY_THINK_NOT,
+    REPLY_THINK_ALOUD,
+    REPLY_THINK_REDACTED          /* its proof alone; shown as usual where there is no such thing */
+};
+
 struct reply_options {
+    const struct dialect *dialect; /* NULL: chat */
+    enum reply_thinking thinking;
+    int64_t cached;            /* tokens of the prompt that were cached; -1: as it seems fit */
     uint64_t seed;
     uint64_t tokens;           /* exact length of the text; 0: its natural one */
     struct slice text;         /* ptr NULL: made up from the request */
@@ -31,8 +41,7 @@ enum reply_step reply_next(struct reply *r, struct event *out);
 
 struct slice reply_id(const struct reply *r);
 uint64_t reply_tokens(const struct reply *r);      /* said so far */
-
-/* Text of the last user message, in the arena of the request. */
-struct slice request_user_text(const struct llm_request *rq, struct arena *a);
+/* Until what a stream shows before any token has been given. */
+bool reply_is_opening(const struct reply *r);
 
 #endif

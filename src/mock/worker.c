@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#include "base/json_scan.h"
 #include "base/mem.h"
 #include "dialect/dialect.h"
 #include "mock/delivery.h"
@@ -24,13 +23,21 @@ void header_set_add(struct header_set *set, struct slice name, struct slice valu
     }
 }
 
-void header_set_init(struct mock_worker *w, struct header_set *set, struct slice content_type) {
+void header_set_init(struct mock_worker *w, struct header_set *set, const struct api *api,
+                     struct slice content_type) {
     set->count = 0;
     memcpy(set->id_space, "req_", 4);
     rng_base62(loop_rng(w->loop), set->id_space + 4, WORKER_ID_BYTES - 4);
     header_set_add(set, SLICE("content-type"), content_type);
-    header_set_add(set, SLICE("x-request-id"), slice_make(set->id_space, WORKER_ID_BYTES));
     header_set_add(set, SLICE("x-penstock-mock"), SLICE("1"));
+    if (api->is_anthropic) {
+        header_set_add(set, SLICE("request-id"), slice_make(set->id_space, WORKER_ID_BYTES));
+        header_set_add(set, SLICE("anthropic-ratelimit-requests-limit"), SLICE("10000"));
+        header_set_add(set, SLICE("anthropic-ratelimit-requests-remaining"), SLICE("9999"));
+        header_set_add(set, SLICE("anthropic-ratelimit-requests-reset"), SLICE("2030-01-01T00:00:00Z"));
+        return;
+    }
+    header_set_add(set, SLICE("x-request-id"), slice_make(set->id_space, WORKER_ID_BYTES));
     header_set_add(set, SLICE("x-ratelimit-limit-requests"), SLICE("10000"));
     header_set_add(set, SLICE("x-ratelimit-remaining-requests"), SLICE("9999"));
     header_set_add(set, SLICE("x-ratelimit-reset-requests"), SLICE("6ms"));
@@ -39,28 +46,34 @@ void header_set_init(struct mock_worker *w, struct header_set *set, struct slice
 void mock_respond_json(struct mock_worker *w, struct http_exchange *ex, unsigned status,
                        struct slice body) {
     struct header_set set;
-    header_set_init(w, &set, SLICE("application/json"));
+    header_set_init(w, &set, api_of(ex), SLICE("application/json"));
     struct http_response r = {status, set.items, set.count};
     http_respond(ex, &r, body);
 }
 
 void mock_respond_error(struct mock_worker *w, struct http_exchange *ex, const struct api_error *er,
                    unsigned retry_after_s) {
+    const struct api *api = api_of(ex);
+    struct api_error told = *er;
     struct header_set set;
     struct buf body;
     char seconds[16], millis[16];
     buf_init(&body, ERROR_MAX_BYTES);
-    if (dialect_chat.encode_error(er, &body) < 0) {
+    header_set_init(w, &set, api, SLICE("application/json"));
+    if (api->is_anthropic) {                  /* OpenAI's words are ours already */
+        api->dialect->translate_error(er, &told);
+        told.request_id = slice_make(set.id_space, WORKER_ID_BYTES);
+    }
+    if (api->dialect->encode_error(&told, &body) < 0) {
         buf_reset(&body);
     }
-    header_set_init(w, &set, SLICE("application/json"));
     if (retry_after_s > 0) {
         snprintf(seconds, sizeof seconds, "%u", retry_after_s);
         snprintf(millis, sizeof millis, "%u000", retry_after_s);
         header_set_add(&set, SLICE("retry-after"), slice_cstr(seconds));
         header_set_add(&set, SLICE("retry-after-ms"), slice_cstr(millis));
     }
-    struct http_response r = {er->status, set.items, set.count};
+    struct http_response r = {told.status, set.items, set.count};
     http_respond(ex, &r, buf_slice(&body));
     buf_dispose(&body);
 }
@@ -84,73 +97,24 @@ void mock_respond_simple_error(struct mock_worker *w, struct http_exchange *ex, 
     mock_respond_error(w, ex, &er, 0);
 }
 
-/* ---- models ---- */
-
-bool mock_knows_model(const struct mock_options *o, struct slice model) {
-    if (o->n_models == 0) {
-        return true;
-    }
-    for (unsigned i = 0; i < o->n_models; i++) {
-        if (slice_eq(model, slice_cstr(o->models[i]))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static int append_model(struct mock_worker *w, struct slice id, struct buf *out) {
-    int rc = buf_append(out, SLICE("{\"id\":\"")) | json_escape(out, id);
-    return rc | buf_appendf(out, "\",\"object\":\"model\",\"created\":%lld,\"owned_by\":\"penstock-mock\"}",
-                            (long long)w->hub->started_wall_s);
-}
-
-static void endpoint_models(struct mock_worker *w, struct http_exchange *ex) {
-    static const char *const open_models[] = {"gpt-4o", "gpt-4o-mini", "mock"};
-    const struct mock_options *o = &w->hub->options;
-    const char *const *models = o->n_models ? o->models : open_models;
-    unsigned n = o->n_models ? o->n_models : sizeof open_models / sizeof open_models[0];
-    journal_add(w->hub->journal, ex, SLICE(""), false);
-    mock_worker_scratch(&w->body);
-    int rc = buf_append(&w->body, SLICE("{\"object\":\"list\",\"data\":["));
-    for (unsigned i = 0; i < n; i++) {
-        rc |= i ? buf_append_byte(&w->body, ',') : 0;
-        rc |= append_model(w, slice_cstr(models[i]), &w->body);
-    }
-    rc |= buf_append(&w->body, SLICE("]}"));
-    mock_respond_json(w, ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
-}
-
-static void endpoint_model(struct mock_worker *w, struct http_exchange *ex) {
-    ptrdiff_t at = 0;
-    for (size_t i = 0; i + 8 <= ex->path.len && at == 0; i++) {
-        at = slice_eq(slice_sub(ex->path, i, 8), SLICE("/models/")) ? (ptrdiff_t)i + 8 : 0;
-    }
-    struct slice id = slice_from(ex->path, (size_t)at);
-    journal_add(w->hub->journal, ex, id, false);
-    if (!mock_knows_model(&w->hub->options, id)) {
-        mock_respond_simple_error(w, ex, 404, "model_not_found", "The model '%.*s' does not exist",
-                             (int)(id.len < 200 ? id.len : 200), id.ptr);
-        return;
-    }
-    mock_worker_scratch(&w->body);
-    int rc = append_model(w, id, &w->body);
-    mock_respond_json(w, ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
-}
-
 /* ---- routes ---- */
 
 static const struct route {
     enum http_method method;
-    const char *path;
+    const char *path;                /* with or without /v1 in front */
     bool is_prefix;
     void (*serve)(struct mock_worker *w, struct http_exchange *ex);
 } routes[] = {
-    {HTTP_METHOD_POST, "/v1/chat/completions", false, mock_endpoint_chat},
-    {HTTP_METHOD_POST, "/chat/completions", false, mock_endpoint_chat},
-    {HTTP_METHOD_GET, "/v1/models", false, endpoint_models},
-    {HTTP_METHOD_GET, "/models", false, endpoint_models},
-    {HTTP_METHOD_GET, "/v1/models/", true, endpoint_model},
-    {HTTP_METHOD_GET, "/models/", true, endpoint_model},
+    {HTTP_METHOD_POST, "/chat/completions", false, mock_endpoint_answer},
+    {HTTP_METHOD_POST, "/completions", false, mock_endpoint_answer},
+    {HTTP_METHOD_POST, "/responses", false, mock_endpoint_answer},
+    {HTTP_METHOD_POST, "/messages", false, mock_endpoint_answer},
+    {HTTP_METHOD_POST, "/messages/count_tokens", false, mock_endpoint_count},
+    {HTTP_METHOD_POST, "/embeddings", false, mock_endpoint_embeddings},
+    {HTTP_METHOD_POST, "/moderations", false, mock_endpoint_moderations},
+    {HTTP_METHOD_GET, "/models", false, mock_endpoint_models},
+    {HTTP_METHOD_GET, "/models/", true, mock_endpoint_model},
+    {HTTP_METHOD_GET, "/responses/", true, mock_endpoint_response},
     {HTTP_METHOD_GET, "/health", false, control_health},
     {HTTP_METHOD_GET, "/metrics", false, control_metrics},
     {HTTP_METHOD_POST, "/penstock/step", false, control_step},
@@ -170,10 +134,11 @@ static bool method_fits(const struct route *r, enum http_method m) {
 
 static void on_request(void *self, struct http_exchange *ex) {
     struct mock_worker *w = self;
+    struct slice path = api_path(ex->path);
     bool path_known = false;
     hub_count(w->hub, COUNT_REQUESTS, 1);
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        bool fits = path_fits(&routes[i], ex->path);
+        bool fits = path_fits(&routes[i], path);
         path_known |= fits;
         if (fits && method_fits(&routes[i], ex->method)) {
             routes[i].serve(w, ex);
@@ -356,5 +321,5 @@ void mock_worker_close(struct mock_worker *w) {
     w->server = NULL;
     buf_dispose(&w->out);
     buf_dispose(&w->body);
-    buf_dispose(&w->static_store);
+    mock_endpoint_dispose(w);
 }

@@ -7,6 +7,7 @@
 #include "base/hist.h"
 #include "dialect/event.h"
 #include "http/server.h"
+#include "mock/api.h"
 #include "mock/hub.h"
 
 struct delivery;
@@ -32,8 +33,8 @@ struct mock_worker {
     struct hist late_ns;                 /* paced tokens: written minus due */
     int64_t dues[WORKER_MAX_DUES];       /* of the slots of one write */
     _Atomic uint64_t tokens;
-    struct slice static_body;            /* the answer of the model `static`, encoded once */
-    struct buf static_store;
+    /* the answers of the model `static`, encoded once, by row of the table of apis */
+    struct buf static_bodies[API_COUNT];
 };
 
 /* Everything but the listeners. */
@@ -47,7 +48,7 @@ void mock_worker_scratch(struct buf *b);
 /* Looks at parked requests again, and at stepped streams when a step was granted. Any thread. */
 void mock_worker_wake(struct mock_worker *w, bool granted);
 
-/* ---- answers, for the endpoints ---- */
+/* ---- answers, for the endpoints: in the words of the api that was called ---- */
 
 void mock_respond_json(struct mock_worker *w, struct http_exchange *ex, unsigned status,
                        struct slice body);
@@ -64,13 +65,32 @@ struct header_set {
     unsigned count;
     char id_space[WORKER_ID_BYTES];
 };
-void header_set_init(struct mock_worker *w, struct header_set *set, struct slice content_type);
+void header_set_init(struct mock_worker *w, struct header_set *set, const struct api *api,
+                     struct slice content_type);
 void header_set_add(struct header_set *set, struct slice name, struct slice value);
 
-/* endpoint_chat.c: POST /chat/completions */
-void mock_endpoint_chat(struct mock_worker *w, struct http_exchange *ex);
+/* endpoint_answer.c: POST to the endpoint of a dialect */
+void mock_endpoint_answer(struct mock_worker *w, struct http_exchange *ex);
+void mock_endpoint_count(struct mock_worker *w, struct http_exchange *ex);
 void mock_endpoint_prepare(struct mock_worker *w);
+void mock_endpoint_dispose(struct mock_worker *w);
+void mock_respond_fault_of_request(struct mock_worker *w, struct http_exchange *ex,
+                                   const struct request_fault *f, unsigned status);
+/* False: it has been answered, since a knob makes no sense, the model does not exist, or the fault
+ * is a status. */
+struct knobs;
+bool mock_read_knobs(struct mock_worker *w, struct http_exchange *ex,
+                     const struct llm_request *rq, struct knobs *out);
 bool mock_knows_model(const struct mock_options *o, struct slice model);
+
+/* endpoint_models.c: GET /models, /models/{id}, /responses/{id} */
+void mock_endpoint_models(struct mock_worker *w, struct http_exchange *ex);
+void mock_endpoint_model(struct mock_worker *w, struct http_exchange *ex);
+void mock_endpoint_response(struct mock_worker *w, struct http_exchange *ex);
+
+/* endpoint_vectors.c: POST /embeddings, /moderations */
+void mock_endpoint_embeddings(struct mock_worker *w, struct http_exchange *ex);
+void mock_endpoint_moderations(struct mock_worker *w, struct http_exchange *ex);
 
 /* control.c: /penstock/…, /metrics, /health */
 void control_step(struct mock_worker *w, struct http_exchange *ex);

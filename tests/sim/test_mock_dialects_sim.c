@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The mock's endpoints on the simulated loop: each dialect's paths, faults, steps and stamps, and what
- * stands beside the dialects. */
+/* The mock's endpoints on the simulated loop: each dialect's paths, faults, steps and stamps, and
+ * what stands beside the dialects. */
 #include "mock_world.h"
 
 static const struct sim_options plain_sim = {.seed = 1};

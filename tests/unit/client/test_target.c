@@ -17,7 +17,7 @@ static void test_targets(void **state) {
     struct client_target_options o = {.base_url = "http://127.0.0.1:8080/v1", .api_key = "k", .headers = headers, .n_headers = 2};
     (void)state;
     assert_int_equal(client_target_init(&t, &o, &e), 0);
-    assert_true(slice_eq(t.chat_path, SLICE("/v1/chat/completions")));
+    assert_true(slice_eq(t.path, SLICE("/v1/chat/completions")));
     assert_true(slice_eq(t.origin.scheme_host, SLICE("127.0.0.1:8080")));
     const struct http_headers h = {t.headers, t.n_headers};
     assert_true(slice_eq(http_headers_get(&h, SLICE("authorization")), SLICE("Bearer k")));
@@ -38,9 +38,38 @@ static void test_targets(void **state) {
     assert_true(client_target_init(&t, &o, &e) < 0);
 }
 
+static void check_path(const struct dialect *d, const char *base_url, const char *path) {
+    const struct client_target_options o = {.base_url = base_url, .dialect = d};
+    struct client_target t;
+    struct err e;
+    assert_int_equal(client_target_init(&t, &o, &e), 0);
+    assert_true(slice_eq(t.path, slice_cstr(path)));
+    client_target_dispose(&t);
+}
+
+static void test_dialects(void **state) {
+    const struct client_target_options o = {
+        .base_url = "http://h/v1", .dialect = &dialect_messages, .api_key = "k"};
+    struct client_target t;
+    struct err e;
+    (void)state;
+    check_path(&dialect_responses, "http://h/v1", "/v1/responses");
+    check_path(&dialect_completions, "http://h/v1/", "/v1/completions");
+    check_path(&dialect_messages, "http://h/v1", "/v1/messages");     /* never /v1/v1 */
+    check_path(&dialect_messages, "http://h", "/v1/messages");
+    check_path(&dialect_messages, "http://h/proxy", "/proxy/v1/messages");
+    assert_int_equal(client_target_init(&t, &o, &e), 0);
+    const struct http_headers h = {t.headers, t.n_headers};
+    assert_true(slice_eq(http_headers_get(&h, SLICE("x-api-key")), SLICE("k")));
+    assert_true(slice_eq(http_headers_get(&h, SLICE("anthropic-version")), SLICE("2023-06-01")));
+    assert_null(http_headers_get(&h, SLICE("authorization")).ptr);
+    client_target_dispose(&t);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_targets),
+        cmocka_unit_test(test_dialects),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Lists, in OpenAI's form or, for a client that sends anthropic-version, in Anthropic's. */
+#include <time.h>
+
+#include "dialect/json_write.h"
+#include "http/url.h"
+#include "mock/worker.h"
+
+enum { SHOWN_BYTES = 200 };
+
+static const char *const open_models[] = {"gpt-4o", "gpt-4o-mini", "mock"};
+static const char *const anthropic_models[] = {"claude-opus-4-5", "claude-sonnet-4-5", "mock"};
+enum { OPEN_COUNT = 3 };
+
+bool mock_knows_model(const struct mock_options *o, struct slice model) {
+    if (o->n_models == 0) {
+        return true;
+    }
+    for (unsigned i = 0; i < o->n_models; i++) {
+        if (slice_eq(model, slice_cstr(o->models[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void w_openai_model(struct json_writer *j, const struct mock_worker *w, struct slice id) {
+    jw(j, SLICE("{\"id\":"));
+    jw_string(j, id);
+    jw(j, SLICE(",\"object\":\"model\",\"created\":"));
+    jw_int(j, w->hub->started_wall_s);
+    jw(j, SLICE(",\"owned_by\":\"penstock-mock\"}"));
+}
+
+static void w_anthropic_model(struct json_writer *j, const struct mock_worker *w, struct slice id) {
+    time_t created = (time_t)w->hub->started_wall_s;
+    struct tm utc;
+    char text[40];
+    gmtime_r(&created, &utc);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    jw(j, SLICE("{\"type\":\"model\",\"id\":"));
+    jw_string(j, id);
+    jw(j, SLICE(",\"display_name\":"));
+    jw_string(j, id);
+    jw(j, SLICE(",\"created_at\":"));
+    jw_string(j, slice_cstr(text));
+    jw(j, SLICE("}"));
+}
+
+static void w_model(struct json_writer *j, const struct mock_worker *w, bool is_anthropic,
+                    struct slice id) {
+    if (is_anthropic) {
+        w_anthropic_model(j, w, id);
+    } else {
+        w_openai_model(j, w, id);
+    }
+}
+
+static void w_page(struct json_writer *j, const char *const *models, unsigned n) {
+    jw(j, SLICE("],\"has_more\":false,\"first_id\":"));
+    jw_string(j, slice_cstr(models[0]));
+    jw(j, SLICE(",\"last_id\":"));
+    jw_string(j, slice_cstr(models[n - 1]));
+    jw(j, SLICE("}"));
+}
+
+void mock_endpoint_models(struct mock_worker *w, struct http_exchange *ex) {
+    const struct mock_options *o = &w->hub->options;
+    bool is_anthropic = api_of(ex)->is_anthropic;
+    const char *const *models = o->n_models    ? o->models
+                                : is_anthropic ? anthropic_models
+                                               : open_models;
+    unsigned n = o->n_models ? o->n_models : OPEN_COUNT;
+    journal_add(w->hub->journal, ex, SLICE(""), false);
+    mock_worker_scratch(&w->body);
+    struct json_writer j = jw_begin(&w->body);
+    jw(&j, is_anthropic ? SLICE("{\"data\":[") : SLICE("{\"object\":\"list\",\"data\":["));
+    for (unsigned i = 0; i < n; i++) {
+        jw(&j, i ? SLICE(",") : SLICE(""));
+        w_model(&j, w, is_anthropic, slice_cstr(models[i]));
+    }
+    if (is_anthropic) {
+        w_page(&j, models, n);
+    } else {
+        jw(&j, SLICE("]}"));
+    }
+    mock_respond_json(w, ex, jw_end(&j) < 0 ? 500 : 200, buf_slice(&w->body));
+}
+
+/* What stands behind the collection's name, decoded; the text itself when its escapes are bad. */
+static struct slice path_id(const struct http_exchange *ex, struct slice collection) {
+    struct slice id = slice_from(api_path(ex->path), collection.len), plain;
+    return url_decode(id, ex->arena, &plain) ? plain : id;
+}
+
+void mock_endpoint_model(struct mock_worker *w, struct http_exchange *ex) {
+    struct slice id = path_id(ex, SLICE("/models/"));
+    journal_add(w->hub->journal, ex, id, false);
+    if (!mock_knows_model(&w->hub->options, id)) {
+        mock_respond_simple_error(w, ex, 404, "model_not_found", "The model '%.*s' does not exist",
+                                  (int)(id.len < SHOWN_BYTES ? id.len : SHOWN_BYTES), id.ptr);
+        return;
+    }
+    mock_worker_scratch(&w->body);
+    struct json_writer j = jw_begin(&w->body);
+    w_model(&j, w, api_of(ex)->is_anthropic, id);
+    mock_respond_json(w, ex, jw_end(&j) < 0 ? 500 : 200, buf_slice(&w->body));
+}
+
+/* Answers are not kept. */
+void mock_endpoint_response(struct mock_worker *w, struct http_exchange *ex) {
+    struct slice id = path_id(ex, SLICE("/responses/"));
+    journal_add(w->hub->journal, ex, SLICE(""), false);
+    mock_respond_simple_error(w, ex, 404, NULL, "Response with id '%.*s' not found.",
+                              (int)(id.len < SHOWN_BYTES ? id.len : SHOWN_BYTES), id.ptr);
+}
