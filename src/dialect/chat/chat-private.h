@@ -36,6 +36,7 @@ struct chat_choice {
     bool has_text;               /* a text block was opened, the last one is text_block */
     enum block_kind kind;        /* of the open block */
     uint32_t block, text_block;
+    uint32_t thought; /* what the open block's proof is told to be of, plus 1; 0: nothing */
     uint64_t off;
     struct chat_tool *tools;
     uint16_t n_tools, cap_tools;

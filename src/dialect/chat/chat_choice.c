@@ -284,13 +284,23 @@ static void put_signature(struct chat_feed *x, struct chat_choice *c, const yyjs
     c->has_signature = true;
 }
 
+/* Of an item of reasoning_details: its block's, plus 1; 0: not told. */
+static uint32_t thought_of(yyjson_val *item) {
+    yyjson_val *index = yyjson_obj_get(item, "index");
+    return yyjson_is_uint(index) && yyjson_get_uint(index) < UINT32_MAX
+               ? (uint32_t)yyjson_get_uint(index) + 1
+               : 0;
+}
+
 /* A proof behind the text that it proves. In a whole answer each block is told once; in a stream a
- * proof may come in pieces. */
+ * proof may come in pieces, if they are not told to be of different thoughts. */
 static void put_block_signature(struct chat_feed *x, struct chat_choice *c,
-                                const yyjson_val *signature) {
-    if (x->is_body && c->has_signature) end_block(x, c);
+                                const yyjson_val *signature, uint32_t thought) {
+    bool is_another = x->is_body || (thought && c->thought && thought != c->thought);
+    if (c->has_signature && is_another) end_block(x, c);
     need_block(x, c, BLOCK_REASONING);
     put_signature(x, c, signature);
+    c->thought = thought;
 }
 
 static void put_redacted(struct chat_feed *x, struct chat_choice *c, const yyjson_val *sealed,
@@ -306,7 +316,7 @@ static void put_reasoning_detail(struct chat_feed *x, struct chat_choice *c, yyj
     yyjson_val *sealed = yyjson_obj_get(item, "data");
     if (!has_text(text)) text = yyjson_obj_get(item, "summary");
     if (take_text && has_text(text)) put_string(x, c, BLOCK_REASONING, text);
-    if (has_text(signature)) put_block_signature(x, c, signature);
+    if (has_text(signature)) put_block_signature(x, c, signature, thought_of(item));
     if (has_text(sealed)) put_redacted(x, c, sealed, yyjson_obj_get(item, "id"));
 }
 
@@ -319,7 +329,7 @@ static void put_thinking_block(struct chat_feed *x, struct chat_choice *c, yyjso
     bool is_snapshot = !x->is_body && has_text(signature) && c->is_open &&
                        c->kind == BLOCK_REASONING && c->off > 0;
     if (take_text && !is_snapshot && has_text(text)) put_string(x, c, BLOCK_REASONING, text);
-    if (has_text(signature)) put_block_signature(x, c, signature);
+    if (has_text(signature)) put_block_signature(x, c, signature, 0);
     if (has_text(sealed)) put_redacted(x, c, sealed, NULL);
 }
 
@@ -484,9 +494,9 @@ void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delt
         put_reasoning(x, c, &d);
     if (has_text(d.content)) put_string(x, c, BLOCK_TEXT, d.content);
     else if (yyjson_is_arr(d.content)) put_parts(x, c, d.content, BLOCK_TEXT);
+    if (yyjson_is_arr(d.annotations)) put_annotations(x, c, d.annotations); /* of the text */
     if (has_text(d.refusal)) put_string(x, c, BLOCK_REFUSAL, d.refusal);
     if (yyjson_is_obj(d.audio)) put_audio(x, c, d.audio);
-    if (yyjson_is_arr(d.annotations)) put_annotations(x, c, d.annotations);
     if (yyjson_is_arr(d.tool_calls)) put_tool_calls(x, c, d.tool_calls);
     if (yyjson_is_obj(d.function_call)) put_function_call(x, c, d.function_call);
 }

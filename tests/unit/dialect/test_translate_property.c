@@ -211,7 +211,7 @@ static void say_usage(struct pair *p) {
     u->cache_write = (int64_t)rng_below(&p->g, 50);
     u->in_total = u->cache_read + u->cache_write + (int64_t)rng_below(&p->g, 1000);
     u->reasoning = (int64_t)rng_below(&p->g, 20);
-    u->out_total = u->reasoning + INT64_C(9007199254740993);
+    u->out_total = u->reasoning + INT64_C(4503599627370497);
     if (dice(p, 2)) u->out_total = u->reasoning + 7;
 }
 
@@ -614,7 +614,9 @@ static void read_proof(const struct pair *p, struct facts *f, const struct answe
                         .item_id = b->item_id};
     if (b->signature.len == 0) return;
     bool is_wrapped = proof_unwrap(b->signature, p->a, &own);
-    if (is_wrapped == is(p->from, p->to)) fail_msg("native proofs go as they are, others wrapped");
+    if (is_wrapped == is(p->from, p->to))
+        fail_msg("seed %llu: native proofs go as they are, others wrapped",
+                 (unsigned long long)p->seed);
     add_proof_fact(is_ordered ? &f->order : &f->proofs, own.family,
                    is(p->to, "responses") ? own.item_id : SLICE_NULL, own.payload);
 }
