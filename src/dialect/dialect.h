@@ -26,6 +26,9 @@ struct encoder_options {
     /* responses: the members that repeat the request (encode_echo), raw, without the comma before
      * the first; must outlive the encoder. Empty: defaults */
     struct slice echo;
+    /* messages: what its first event says of the prompt while the upstream has told no usage, which
+     * the last event puts right; some clients look at the first alone. 0: nothing is said */
+    int64_t input_estimate;
     size_t max_bytes;              /* of the transcript that some dialects keep; 0: 16 MiB */
 };
 

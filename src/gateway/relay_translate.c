@@ -5,6 +5,7 @@
  * of a stream. What the answer needs of it (names, ids, stops) is copied into the leg's own. */
 #include <stdio.h>
 
+#include "dialect/estimate.h"
 #include "gateway/state.h"
 
 #define ID_RANDOM_BYTES 24
@@ -96,6 +97,8 @@ static int make_request(struct relay *r, struct slice upstream_model, struct req
     struct translation *t = translation_new(a, r->client, r->up, &leg->caps);
     leg->options = relay_encoder_options(r, leg->arena);
     leg->options.model = arena_dup(leg->arena, rq.env.model);
+    if (r->client == &dialect_messages)
+        leg->options.input_estimate = request_estimate_tokens(&rq);
     rc = keep_echo(r, &rq);
     rq.env.model = model;
     state_recall_reasoning(r, &rq, a);

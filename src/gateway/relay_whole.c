@@ -215,7 +215,9 @@ static void upstream_error(struct relay *r, struct slice body) {
     struct api_error er = {0};
     r->up->decode_error(status, body, r->ex->arena, &er);
     er.status = status;
-    send_error(r, &er, is_canonical_error(r, body, &er) ? body : SLICE_NULL);
+    /* 529 is Anthropic's own: others get another status, and words that fit it */
+    bool is_known = status != 529 || dialect_is_anthropic(r->client);
+    send_error(r, &er, is_known && is_canonical_error(r, body, &er) ? body : SLICE_NULL);
 }
 
 /* Never shown as success. */

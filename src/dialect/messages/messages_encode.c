@@ -25,6 +25,7 @@ struct encoder {
     struct buf signature; /* of the open block, or its data; then what custom input is escaped in */
     struct buf stop;      /* the members of message_delta's delta */
     struct slice tier;    /* a literal */
+    int64_t input_estimate;
     bool is_started, is_held, is_native, is_over, has_usage, has_stop, any_tool, any_refusal;
     /* The block that is open in the model; is_begun: on the wire, too. */
     bool has_block, is_begun, has_args;
@@ -44,6 +45,7 @@ struct encoder *messages_encoder_new(const struct encoder_options *o) {
     copy_option(&x->id, o->id);
     copy_option(&x->model, o->model);
     x->tier = messages_tier_from_openai(o->service_tier);
+    x->input_estimate = o->input_estimate;
     buf_init(&x->held, HELD_MAX_BYTES);
     buf_init(&x->signature, HELD_MAX_BYTES);
     buf_init(&x->stop, HELD_MAX_BYTES);
@@ -94,9 +96,15 @@ static struct usage *usage_of(struct encoder *x) {
 }
 
 static void release_start(struct encoder *x, struct json_writer *w) {
+    struct usage guess = USAGE_NONE;
+    const struct usage *told = usage_of(x);
     if (!x->is_held) return;
+    if ((!told || told->in_total < 0) && x->input_estimate > 0) {
+        guess.in_total = x->input_estimate;
+        told = &guess;
+    }
     jw(w, buf_slice(&x->held));
-    messages_w_usage(w, usage_of(x), x->is_native, x->tier, USAGE_START);
+    messages_w_usage(w, told, x->is_native, x->tier, USAGE_START);
     jw(w, SLICE("}" END_OF_FRAME));
     buf_dispose(&x->held);
     x->is_held = false;

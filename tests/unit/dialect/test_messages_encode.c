@@ -180,6 +180,26 @@ static void what_was_not_told_is_not_made_up(void **state) {
                      "\"output_tokens\":0}}}\n");
 }
 
+static void an_estimate_stands_in_the_start_alone(void **state) {
+    (void)state;
+    struct writer w;
+    struct event ev = {.kind = EV_USAGE, .u.usage = USAGE_NONE};
+    open_with(&w, &(struct encoder_options){.id = SLICE("msg_1"), .input_estimate = 77});
+    start(&w, EVF_LAST_IN_FRAME);
+    ev.u.usage.in_total = 12;
+    ev.u.usage.out_total = 3;
+    finish(&w, STOP_END);
+    send(&w, ev);
+    send(&w, (struct event){.kind = EV_END});
+    struct slice out = buf_slice(&w.out);
+    char *text = mem_dup_cstr(out);
+    assert_non_null(strstr(text, "\"usage\":{\"input_tokens\":77,"));
+    assert_non_null(strstr(strstr(text, "message_delta"), "\"input_tokens\":12,"));
+    mem_free(text);
+    dialect_messages.encoder_free(w.x);
+    buf_dispose(&w.out);
+}
+
 static void usage_behind_the_finish_is_told(void **state) {
     (void)state;
     static const struct {
@@ -478,6 +498,7 @@ int main(void) {
         cmocka_unit_test(the_start_waits_for_the_usage_of_its_frame),
         cmocka_unit_test(a_start_that_is_its_whole_frame_does_not_wait),
         cmocka_unit_test(what_was_not_told_is_not_made_up),
+        cmocka_unit_test(an_estimate_stands_in_the_start_alone),
         cmocka_unit_test(usage_behind_the_finish_is_told),
         cmocka_unit_test(foreign_usage_objects_and_tiers_are_translated),
         cmocka_unit_test(blocks_begin_with_their_content),
