@@ -58,6 +58,10 @@ static int refuse_references(struct adapter *ad) {
         if (rows[i].is_there)
             return refuse(ad, rows[i].name, "which has nothing stored that it refers to.");
     }
+    if (is_said(rq->thread)) {
+        ad->fault->raw = THREAD_UNSUPPORTED;
+        return refuse(ad, "thread", "which keeps no conversation: send all of it.");
+    }
     if (rq->background) return refuse(ad, "background", "which only answers while one waits.");
     return 0;
 }
@@ -166,14 +170,23 @@ static void drop_part(struct message *m, unsigned i) {
     m->n_parts--;
 }
 
+/* Chat tells them side by side, as members of the message: all as they came, or none. */
+static void rewrite_thoughts(struct message *m) {
+    for (unsigned i = 0; i < m->n_parts; i++) {
+        if (part_is_reasoning(&m->parts[i])) m->parts[i].raw = SLICE_NULL;
+    }
+}
+
 /* is_native: the upstream speaks the client's dialect, and would be told of parts without proof. */
 static void adapt_proofs(struct adapter *ad, bool is_native) {
     for (struct message *m = ad->rq->messages; m; m = m->next) {
+        unsigned before = m->n_parts;
         for (unsigned i = 0; i < m->n_parts; i++) {
             struct part *p = &m->parts[i];
             if (!is_native && part_is_call(p)) p->item_id = SLICE_NULL;
             if (part_is_reasoning(p) && !adapt_proof(ad, p) && is_native) drop_part(m, i--);
         }
+        if (ad->to_chat && m->n_parts < before) rewrite_thoughts(m);
     }
 }
 

@@ -185,6 +185,7 @@ struct llm_request {
     struct slice previous_response_id, conversation, prompt, truncation;
     bool has_item_reference;
     struct slice mcp_servers;        /* messages, beta: raw */
+    struct slice thread;             /* messages, beta: raw; a conversation that the provider keeps */
     struct slice cache_control;      /* messages, top level: raw */
     /* completions: exactly one of the two is used by whoever takes it */
     bool is_completion;              /* the prompt is messages[0], of the user */
@@ -200,6 +201,12 @@ struct request_fault {
     const char *code;                /* NULL: null */
     char param[96];                  /* "messages[2].content"; empty: null */
     char message[ERR_TEXT_BYTES];
+    /* for api_error.raw: what the error object has besides, a literal; NULL: nothing */
+    const char *raw;
 };
+
+/* What tells Anthropic's SDKs to send the whole history instead of a thread. */
+#define THREAD_UNSUPPORTED                                                                         \
+    "{\"details\":{\"error_code\":\"thread_unsupported_request\",\"unsupported\":[\"thread\"]}}"
 
 #endif

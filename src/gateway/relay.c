@@ -133,11 +133,12 @@ static void respond(struct relay *r, unsigned status, struct slice body, unsigne
     http_respond(r->ex, &(struct http_response){status, h.items, h.count}, body);
 }
 
-void relay_refuse(struct relay *r, enum fault_id id, const char *code, const char *param,
-                  const char *message) {
+static void refuse(struct relay *r, enum fault_id id, const char *code, const char *param,
+                   const char *message, const char *raw) {
     const struct fault *f = fault_get(id);
     struct api_error er = fault_error(id, r->client, code, param, message);
     struct buf body;
+    er.raw = slice_cstr(raw);
     buf_init(&body, 8192);
     er.request_id = slice_cstr(r->request_id);
     if (r->client->encode_error(&er, &body) < 0)
@@ -145,6 +146,15 @@ void relay_refuse(struct relay *r, enum fault_id id, const char *code, const cha
     relay_set_end(r, f->end);
     respond(r, er.status, buf_slice(&body), f->retry_after_s, f->no_retry);
     buf_dispose(&body);
+}
+
+void relay_refuse(struct relay *r, enum fault_id id, const char *code, const char *param,
+                  const char *message) {
+    refuse(r, id, code, param, message, NULL);
+}
+
+void relay_refuse_request(struct relay *r, const struct request_fault *fault) {
+    refuse(r, FAULT_BAD_REQUEST, fault->code, fault->param, fault->message, fault->raw);
 }
 
 /* In a stream that is under way: the client's words for an error, behind what it has seen. */
@@ -609,7 +619,7 @@ static int peek_body(struct relay *r, struct envelope *env) {
     int rc = r->passes ? peek_model_only(r, env, &fault)
                        : r->client->peek_request(r->body, r->ex->arena, env, &fault);
     if (rc < 0)
-        relay_refuse(r, FAULT_BAD_REQUEST, fault.code, fault.param, fault.message);
+        relay_refuse_request(r, &fault);
     return rc;
 }
 

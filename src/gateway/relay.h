@@ -144,6 +144,8 @@ void relay_cut(struct relay *r);
 /* Before anything is sent: the client gets this error. */
 void relay_refuse(struct relay *r, enum fault_id id, const char *code, const char *param,
                   const char *message);
+/* The request is at fault: 400. */
+void relay_refuse_request(struct relay *r, const struct request_fault *fault);
 /* Turns a fault into what the client may still see of it, and stops the upstream. */
 void relay_fail(struct relay *r, enum fault_id id, const char *message);
 /* Sets the end reason; the first one stays. */

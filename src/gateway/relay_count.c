@@ -10,7 +10,7 @@ void relay_count_locally(struct relay *r) {
     struct llm_request rq;
     struct buf body;
     if (messages_decode_count(r->body, r->ex->arena, &rq, &fault) < 0) {
-        relay_refuse(r, FAULT_BAD_REQUEST, fault.code, fault.param, fault.message);
+        relay_refuse_request(r, &fault);
         return;
     }
     buf_init(&body, 64);

@@ -122,7 +122,7 @@ bool relay_translate(struct relay *r, const char *upstream_model) {
     leg_new(r);
     int rc = make_request(r, slice_cstr(upstream_model), &fault);
     if (rc == -ERR_USAGE) {
-        relay_refuse(r, FAULT_BAD_REQUEST, fault.code, fault.param, fault.message);
+        relay_refuse_request(r, &fault);
     } else if (rc < 0) {
         relay_refuse(r, FAULT_TOO_LARGE, NULL, NULL,
                      "The request is too large to be translated for its provider.");

@@ -105,7 +105,8 @@ void mock_respond_fault_of_request(struct mock_worker *w, struct http_exchange *
                            .message = slice_cstr(f->message),
                            .type = SLICE("invalid_request_error"),
                            .code = slice_cstr(f->code),
-                           .param = f->param[0] ? slice_cstr(f->param) : SLICE_NULL};
+                           .param = f->param[0] ? slice_cstr(f->param) : SLICE_NULL,
+                           .raw = slice_cstr(f->raw)};
     mock_respond_error(w, ex, &er, 0);
 }
 

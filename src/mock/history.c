@@ -332,10 +332,19 @@ static int check_pairs(struct check *c, const struct message *m) {
 
 /* ---- all of it ---- */
 
+/* Nothing is kept: the client has to send all of it. */
+static int check_thread(struct check *c) {
+    if (c->rq->thread.len == 0) return 0;
+    c->fault->raw = THREAD_UNSUPPORTED;
+    return request_refuse(c->fault, "unsupported_parameter", "thread",
+                          "thread: this server keeps no conversations.");
+}
+
 static int check_all(struct check *c) {
     int rc = c->dialect == &dialect_responses  ? check_state(c)
              : c->dialect == &dialect_messages ? check_settings(c)
                                                : 0;
+    if (rc == 0) rc = check_thread(c);
     for (const struct message *m = c->rq->messages; m && rc == 0; m = m->next) {
         if (c->dialect == &dialect_messages) {
             rc = check_thoughts(c, m);

@@ -629,6 +629,12 @@ static int read_service_tier(struct reader *r, struct slice value, bool *is_whol
     return 0;
 }
 
+static int read_thread(struct reader *r, struct slice value, bool *is_whole) {
+    *is_whole = true;
+    if (messages_is_said(value)) r->rq->thread = value;
+    return 0;
+}
+
 static int read_mcp_servers(struct reader *r, struct slice value, bool *is_whole) {
     (void)is_whole;
     if (!json_text_is(value, '['))
@@ -671,6 +677,7 @@ static const struct root_member {
     {"metadata", read_metadata, false},
     {"service_tier", read_service_tier, false},
     {"mcp_servers", read_mcp_servers, false},
+    {"thread", read_thread, false},
     {"cache_control", read_cache_control, false},
 };
 #define N_ROOT_MEMBERS (sizeof root_members / sizeof *root_members)
