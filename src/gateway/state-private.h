@@ -154,6 +154,7 @@ struct state_recall {
     unsigned part, n_asked;
     struct store_call call;
     bool is_stepping, is_answered;
+    bool is_chat;                    /* the client's dialect */
 };
 /* r: zeroed, with the caller's part filled in. rq and a (rq's arena) must outlive it. */
 void state_recall_begin(struct state *s, struct state_recall *r, const struct tenant *tenant,

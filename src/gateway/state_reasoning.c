@@ -202,11 +202,13 @@ static bool part_is_reasoning(const struct part *p) {
     return p->kind == PART_REASONING || p->kind == PART_REDACTED;
 }
 
-/* Calls, and no proof of reasoning beside them. */
-static bool needs_recall(const struct message *m) {
+/* Calls, and no proof of reasoning beside them, or one that cannot be relied upon: helpers of chat's
+ * SDKs put fields that they do not know together by their last piece, so that the text is not what
+ * was signed. */
+static bool needs_recall(const struct message *m, bool is_chat) {
     bool has_call = false;
     for (unsigned i = 0; i < m->n_parts; i++) {
-        if (part_is_reasoning(&m->parts[i]) && m->parts[i].proof.len > 0)
+        if (!is_chat && part_is_reasoning(&m->parts[i]) && m->parts[i].proof.len > 0)
             return false;
         has_call = has_call || part_is_call(&m->parts[i]);
     }
@@ -267,7 +269,7 @@ static void on_found(struct store_call *c, enum store_status status, struct slic
 /* The next call that may be known; NULL: none is left. */
 static const struct part *next_call(struct state_recall *r) {
     for (; r->message && r->n_asked < MAX_LOOK_UPS; next_message(r)) {
-        if (r->part == 0 && !needs_recall(r->message))
+        if (r->part == 0 && !needs_recall(r->message, r->is_chat))
             continue;
         while (r->part < r->message->n_parts) {
             const struct part *p = &r->message->parts[r->part++];
@@ -303,6 +305,7 @@ void state_recall_begin(struct state *s, struct state_recall *r, const struct te
     r->tenant = *tenant;
     r->arena = a;
     r->message = rq->messages;
+    r->is_chat = rq->origin && strcmp(rq->origin, dialect_chat.name) == 0;
     step(r);
 }
 

@@ -773,7 +773,11 @@ static void test_reasoning_that_is_not_put_back(void **unused) {
     make_request(&rq, a, "call_c", false);
     assert_string_equal(recalled(&alice, &rq, a), "reasoning text call call ");
     make_request(&rq, a, "call_a", true); /* the client has brought its own */
+    rq.origin = "responses";
     assert_string_equal(recalled(&alice, &rq, a), "reasoning text call call ");
+    make_request(&rq, a, "call_a", true); /* what a chat client brings may be a piece of it */
+    rq.origin = "chat";
+    assert_string_equal(recalled(&alice, &rq, a), "reasoning text redacted call call ");
     now_ns += TTL;
     make_request(&rq, a, "call_a", false);
     assert_string_equal(recalled(&alice, &rq, a), "reasoning text call call ");
