@@ -6,7 +6,7 @@
 #include "dialect/json_doc.h"
 #include "dialect/json_write.h"
 
-#define PREFIX SLICE("penstock1.")
+#define PREFIX SLICE(PROOF_PREFIX)
 #define PROOF_MAX_BYTES ((size_t)4 << 20)
 #define VERSION 1
 

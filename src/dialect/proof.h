@@ -15,6 +15,8 @@ struct proof {
     struct slice model, item_id, payload;
 };
 
+#define PROOF_PREFIX "penstock1."
+
 /* Appends "penstock1." and base64url of the envelope. */
 int proof_wrap(struct buf *out, const struct proof *p) MUST_CHECK;
 /* False: not one of ours (or damaged). Slices in a. */

@@ -8,6 +8,7 @@
 #include "base/json_scan.h"
 #include "dialect/json_text.h"
 #include "dialect/peek.h"
+#include "dialect/proof.h"
 #include "gateway/state.h"
 
 /* How long the upstream may take to finish its framing after the end mark, so that its connection
@@ -667,12 +668,23 @@ static void go(struct relay *r, const struct envelope *env) {
         send_up(r, env);
 }
 
+/* A conversation may have been with another provider before: its proofs of reasoning are not this
+ * one's, though the dialect is. True: go on. */
+static bool strip_strangers(struct relay *r, struct envelope *env) {
+    if (r->up != r->client || r->client == &dialect_completions ||
+        !memmem(r->body.ptr, r->body.len, PROOF_PREFIX, sizeof PROOF_PREFIX - 1))
+        return true;
+    return relay_readdress_proofs(r) && peek_body(r, env) == 0;
+}
+
 static void start(struct relay *r) {
     struct envelope env;
     if (!route(r, &env))
         return;
     r->up = provider_dialect(r->upstream->config, r->client);
     r->path = slice_cstr(r->up->path);
+    if (!strip_strangers(r, &env))
+        return;
     if (!slice_eq(slice_cstr(r->client->name), SLICE("responses"))) {
         go(r, &env);
         return;

@@ -134,6 +134,29 @@ bool relay_translate(struct relay *r, const char *upstream_model) {
     return rc == 0;
 }
 
+bool relay_readdress_proofs(struct relay *r) {
+    struct request_fault fault = {0};
+    struct arena *a = r->ex->arena;
+    struct capabilities caps;
+    struct llm_request rq;
+    struct buf body;
+    buf_init(&body, 2 * r->worker->gateway->config->limits.body_bytes + (1u << 20));
+    int rc = r->client->decode_request(r->body, a, &rq, &fault);
+    if (rc == 0) {
+        provider_caps(r->upstream->config, rq.env.model, &caps);
+        struct translation *t = translation_new(a, r->client, r->client, &caps);
+        rc = request_translate(&rq, t, &body, &fault);
+    }
+    if (rc == 0)
+        r->body = arena_dup(a, buf_slice(&body));
+    else if (rc == -ERR_USAGE)
+        relay_refuse_request(r, &fault);
+    else
+        relay_refuse(r, FAULT_TOO_LARGE, NULL, NULL, "The request is too large to be rewritten for its provider.");
+    buf_dispose(&body);
+    return rc == 0;
+}
+
 /* ---- what we say ourselves ---- */
 
 static struct slice id_prefix(const struct dialect *d) {

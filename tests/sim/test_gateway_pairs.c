@@ -11,6 +11,7 @@
 
 #include "gateway_rig.c"
 #include "gateway/relay.h"
+#include "dialect/proof.h"
 #include "pair_words.h"
 #include "sse/sse.h"
 
@@ -354,6 +355,42 @@ static void renamed_models_and_dropped_fields(void **state) {
     struct slice dropped = rig_header(o.head, "x-penstock-dropped");
     CHECK(&o, dropped.len && memmem(dropped.ptr, dropped.len, "logit_bias", 10));
     CHECK(&o, meter_get(&o.rig.worker->meter->providers[0].dropped_fields) >= 2);
+    end(&o);
+}
+
+/* A conversation that was with another provider before comes to one of the client's own dialect. */
+static void send_history(struct one *o, enum proof_family family) {
+    struct proof p = {.family = family, .kind = PROOF_SIGNATURE, .payload = SLICE("c2lnbmF0dXJl")};
+    struct buf body;
+    buf_init(&body, RIG_BUF_BYTES);
+    begin(o, &(struct sim_options){.seed = 2}, &pair_words[1], &pair_words[1],
+          "preset: anthropic\n", NULL, (struct rig_script){0}, true);
+    rig_client_dispose(&o->client);
+    o->rig.script = stream_script(o->arena, MESSAGES_STREAM);
+    rig_client_open(&o->rig, &o->client);
+    must(buf_append(&body, SLICE("{\"model\":\"m\",\"stream\":true,\"max_tokens\":9,\"odd\":1.0,"
+                                 "\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
+                                 "{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\","
+                                 "\"thinking\":\"Hm.\",\"signature\":\"")));
+    must(proof_wrap(&body, &p));
+    must(buf_append(&body, SLICE("\"},{\"type\":\"text\",\"text\":\"b\"}]},"
+                                 "{\"role\":\"user\",\"content\":\"c\"}]}")));
+    rig_client_post_to(&o->client, "/v1/messages", CREDENTIAL,
+                       arena_dup(o->arena, buf_slice(&body)).ptr);
+    buf_dispose(&body);
+    run(o);
+    CHECK(o, o->status == 200 && !sent(o, PROOF_PREFIX));
+    CHECK(o, sent(o, "\"odd\":1.0") && sent(o, "{\"type\":\"text\",\"text\":\"b\"}"));
+}
+
+static void proofs_of_others_do_not_pass(void **state) {
+    (void)state;
+    struct one o;
+    send_history(&o, PROOF_OPENAI);
+    CHECK(&o, !sent(&o, "thinking"));
+    end(&o);
+    send_history(&o, PROOF_ANTHROPIC);
+    CHECK(&o, sent(&o, "\"signature\":\"c2lnbmF0dXJl\""));
     end(&o);
 }
 
@@ -876,6 +913,7 @@ int main(void) {
         cmocka_unit_test(requests_go_up_in_the_upstreams_words),
         cmocka_unit_test(the_clients_own_key_changes_its_header),
         cmocka_unit_test(renamed_models_and_dropped_fields),
+        cmocka_unit_test(proofs_of_others_do_not_pass),
         cmocka_unit_test(what_cannot_be_told_is_refused),
         cmocka_unit_test(an_upstreams_status_is_told_in_the_clients_words),
         cmocka_unit_test(overload_has_two_statuses),

@@ -65,7 +65,8 @@ static void write_script(struct script *x, const char *upstream) {
     if (is(upstream, "messages")) *add(x, EV_USAGE) = usage;
     think(x, has_items ? "rs_1" : NULL, THOUGHT_1, PROOF_1);
     if (!has_items) think(x, NULL, "", SEALED);
-    think(x, has_items ? "rs_2" : NULL, has_items ? "" : THOUGHT_2, PROOF_2);
+    if (has_items) think(x, "rs_2", "", PROOF_2);
+    else if (is(upstream, "messages")) think(x, NULL, THOUGHT_2, PROOF_2);
     struct event_begin *b = begin(x, BLOCK_TEXT);
     if (has_items) b->item_id = SLICE("msg_1"), b->group = 1;
     say(x, "I look.");
@@ -313,6 +314,9 @@ static const char *expected_at(const char *upstream) {
     if (is(upstream, "responses")) /* the summary is not proved, and chat keeps it elsewhere */
         return "text Weather?\nthought item=rs_1 proof=" PROOF_1 " text=\n"
                "thought item=rs_2 proof=" PROOF_2 " text=\n" REST;
+    if (is(upstream, "chat")) /* which does not say of several which text is whose */
+        return "text Weather?\nthought item= proof=" PROOF_1 " text=" THOUGHT_1 "\n"
+               "sealed item= proof=" SEALED " text=\n" REST;
     return "text Weather?\nthought item= proof=" PROOF_1 " text=" THOUGHT_1 "\n"
            "sealed item= proof=" SEALED " text=\n"
            "thought item= proof=" PROOF_2 " text=" THOUGHT_2 "\n" REST;
