@@ -71,7 +71,8 @@ static int refuse_parameters(struct adapter *ad) {
     if (rq->env.n > 1 && !(ad->t->to->has_choices && ad->t->from->has_choices))
         return refuse(ad, "n", "which gives one answer to a request: send n requests.");
     if (ad->to_messages && rq->logprobs == 1)
-        return refuse(ad, ad->from_responses ? "top_logprobs" : "logprobs", "which has no token probabilities.");
+        return refuse(ad, ad->from_responses ? "top_logprobs" : "logprobs",
+                      "which has no token probabilities.");
     if (ad->to_messages && rq->top_logprobs > 0)
         return refuse(ad, "top_logprobs", "which has no token probabilities.");
     if (rq->wants_audio) return refuse(ad, "modalities", "which does not answer in audio.");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Names of tools (translation.md 1.5): what the upstream's pattern refuses is replaced, for the time
- * of the request, in definitions, choices and history; the shaper puts it back. */
+/* Names of tools (translation.md 1.5): what the upstream's pattern refuses is replaced in
+ * definitions, choices and history; the shaper puts it back. */
 #include "dialect/adapt-private.h"
 
 #include "base/sha256.h"
@@ -140,8 +140,8 @@ static void make_function(struct adapter *ad, struct tool *tool) {
     tool->kind = TOOL_FUNCTION;
     tool->type = SLICE("function");
     tool->description = describe(ad->a, tool);
-    tool->parameters = SLICE("{\"type\":\"object\",\"properties\":{\"input\":{\"type\":\"string\"}},"
-                             "\"required\":[\"input\"]}");
+    tool->parameters = SLICE("{\"type\":\"object\",\"properties\":{\"input\":"
+                             "{\"type\":\"string\"}},\"required\":[\"input\"]}");
     tool->format = tool->raw = SLICE_NULL;
 }
 

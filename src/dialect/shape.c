@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The shaper: see shape-private.h for lanes and slots.
  *
- * Ordinary: a text lane takes the slot at its first text, its deltas go to the sink as they are; the
- * upstream ends it, BLOCK_END, the slot is free. A chat upstream's calls stay open until the finish:
- * the second one waits, the first one's arguments are complete, so it is closed and the second one
- * takes the slot. At the finish whatever waits is given in order.
+ * Ordinary: a text lane takes the slot at its first text, its deltas go to the sink as they are;
+ * the upstream ends it, BLOCK_END, the slot is free. A chat upstream's calls stay open until the
+ * finish: the second one waits, the first one's arguments are complete, so it is closed and the
+ * second one takes the slot. At the finish whatever waits is given in order.
  * Failure: an error of the upstream's passes at once, whatever waits is left out. */
 #include "dialect/shape-private.h"
 
@@ -575,7 +575,8 @@ static int resume_texts(struct shaper *s, uint16_t choice) {
         struct lane *first = NULL;
         for (unsigned i = 0; i < s->n_lanes; i++) {
             struct lane *l = &s->lanes[i];
-            if (is_of(l, LANE_IDLE, choice) && l->is_suspended && (!first || l->order < first->order))
+            if (is_of(l, LANE_IDLE, choice) && l->is_suspended &&
+                (!first || l->order < first->order))
                 first = l;
         }
         if (!first || s->is_over) return 0;

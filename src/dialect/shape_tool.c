@@ -176,7 +176,8 @@ static struct slice cut_input(struct slice json) {
     }
     size_t end = 0;
     while (end < json.len && json.ptr[end] != '"') {
-        size_t step = json.ptr[end] != '\\' ? 1 : end + 1 < json.len && json.ptr[end + 1] == 'u' ? 6 : 2;
+        size_t step = json.ptr[end] == '\\' ? 2 : 1;
+        if (step == 2 && end + 1 < json.len && json.ptr[end + 1] == 'u') step = 6;
         if (end + step > json.len) break; /* an escape that was cut, too */
         end += step;
     }

@@ -23,7 +23,7 @@ static bool is_listed(struct slice list, struct slice name) {
     return false;
 }
 
-/* It ends up in a header: what cannot stand there (a client may name a field as it likes) is '?'. */
+/* It ends up in a header: what cannot stand there (clients name fields as they like) is '?'. */
 void translation_drop_slice(struct translation *t, struct slice name) {
     char clean[64];
     struct slice list = slice_cstr(t->dropped);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A client and an upstream that send anything, of any two dialects: what is sent up is JSON that the
- * upstream's dialect takes; what comes back is in the client's grammar, the same for every split,
- * and no longer than what came in explains; refusals have words.
+/* A client and an upstream that send anything, of any two dialects: what is sent up is JSON that
+ * the upstream's dialect takes; what comes back is in the client's grammar, the same for every
+ * split, and no longer than what came in explains; refusals have words.
  *
  * Input: a letter that picks the pair, one that picks the upstream's preset, one that picks the
  * splits; the request; a line "~~~"; the upstream's stream; a line "~~~"; its whole answer. A
@@ -75,7 +75,8 @@ static bool read_input(struct slice in, struct input *out) {
 /* ---- the request ---- */
 
 static void check_words(const struct request_fault *fault) {
-    must(fault->message[0] && slice_utf8_valid(slice_cstr(fault->message)) == strlen(fault->message));
+    must(fault->message[0] &&
+         slice_utf8_valid(slice_cstr(fault->message)) == strlen(fault->message));
     must(slice_utf8_valid(slice_cstr(fault->param)) == strlen(fault->param));
 }
 

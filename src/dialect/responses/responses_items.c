@@ -292,7 +292,7 @@ static void open_for_content(struct responses_reader *r, enum role role, bool is
 static int read_message(struct responses_reader *r, struct slice raw, struct field *members,
                         const char *where) {
     char at[WHERE_BYTES];
-    enum role role;
+    enum role role = ROLE_USER;
     int rc = read_role(r, &members, where, &role);
     if (rc) return rc;
     struct slice content = responses_take(&members, "content");

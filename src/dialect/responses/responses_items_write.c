@@ -79,16 +79,20 @@ static void text_part(struct responses_writer *x, const char *type, struct slice
     responses_w_close(x, '}');
 }
 
+/* Adapting has refused ids of files that are another provider's. */
+static void file_id(struct responses_writer *x, const struct part *p, bool has_content) {
+    responses_w_string(x, "file_id", p->file_id);
+    if (!has_content && !p->file_id.ptr && !x->is_native) refuse_part(x, "images and files of nothing");
+}
+
 static void image_value(struct responses_writer *x, const struct part *p) {
     if (p->encoded.ptr) {
         data_url(x, "image_url", p->media_type, "image/jpeg", p->encoded, SLICE_NULL);
     } else {
         responses_w_string(x, "image_url", p->url);
     }
-    if (x->is_native)
-        responses_w_string(x, "file_id", p->file_id);
-    else if (!p->encoded.ptr && !p->url.ptr)
-        refuse_part(x, "images by another provider's file id");
+    bool has_content = p->encoded.ptr || p->url.ptr;
+    if (x->is_native || !has_content) file_id(x, p, has_content);
     if (p->detail.len > 0 || !x->is_native)
         responses_w_string(x, "detail", p->detail.len > 0 ? p->detail : SLICE("auto"));
 }
@@ -103,7 +107,8 @@ static struct slice file_name(const struct responses_writer *x, const struct par
 
 static void file_value(struct responses_writer *x, const struct part *p) {
     bool url_is_data = slice_starts_with(p->url, SLICE("data:"));
-    if (x->is_native) responses_w_string(x, "file_id", p->file_id);
+    bool has_content = p->encoded.ptr || p->text.ptr || p->url.ptr;
+    if (x->is_native || !has_content) file_id(x, p, has_content);
     if (p->encoded.ptr || p->text.ptr || url_is_data)
         responses_w_string(x, "filename", file_name(x, p));
     if (x->is_native || slice_starts_with(p->encoded, SLICE("data:"))) {
@@ -112,8 +117,6 @@ static void file_value(struct responses_writer *x, const struct part *p) {
         data_url(x, "file_data", p->media_type, "application/pdf", p->encoded, SLICE_NULL);
     } else if (p->text.ptr) {
         data_url(x, "file_data", p->media_type, "text/plain", SLICE_NULL, p->text);
-    } else if (!p->url.ptr) {
-        refuse_part(x, "files by another provider's file id");
     }
     if (p->url.ptr)
         responses_w_string(x, url_is_data && !x->is_native ? "file_data" : "file_url", p->url);

@@ -4,9 +4,9 @@
  * fields (translation.md 1.3 to 1.10, 2.2, 2.4). */
 #include "dialect/responses/responses-private.h"
 
-#include <openssl/sha.h>
 #include <stdio.h>
 
+#include "base/sha256.h"
 #include "dialect/peek.h"
 
 #define ID_MAX_BYTES      64 /* of user identifiers at OpenAI */
@@ -226,14 +226,11 @@ static void text(struct responses_writer *x) {
 
 /* An identifier that is too long is told by its hash: the same for the same user. */
 static void identifier(struct responses_writer *x, const char *name, struct slice id) {
-    unsigned char hash[SHA256_DIGEST_LENGTH];
-    char hex[2 * sizeof hash + 1];
+    char hex[SHA256_HEX_BYTES + 1];
     if (id.len == 0) return;
     if (id.len > ID_MAX_BYTES) {
-        SHA256((const unsigned char *)id.ptr, id.len, hash);
-        for (size_t i = 0; i < sizeof hash; i++)
-            snprintf(hex + 2 * i, 3, "%02x", hash[i]);
-        id = slice_make(hex, 2 * sizeof hash);
+        sha256_hex(id, hex);
+        id = slice_make(hex, SHA256_HEX_BYTES);
     }
     responses_w_string(x, name, id);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two turns of a tool loop through a client of another dialect: it sends back what it was given, as
- * its libraries do, and the provider gets its proofs of reasoning byte by byte, beside the text that
- * they prove and with the item's id; a client that keeps nothing of it is served all the same; and
- * no other provider ever sees them (translation.md 6). */
+ * its libraries do, and the provider gets its proofs of reasoning byte by byte, beside the text
+ * that they prove and with the item's id; a client that keeps nothing of it is served all the same;
+ * and no other provider ever sees them (translation.md 6). */
 #include "dialect_test.h"
 
 #include "base/json_scan.h"
@@ -164,7 +164,8 @@ static void open_block(struct client *c, struct slice block) {
         append_string_body(&c->open, member(block, "data"));
     } else {
         struct slice id = member(block, "id"), name = member(block, "name");
-        assert_int_equal(buf_appendf(&c->open, "{\"type\":\"tool_use\",\"id\":%.*s,\"name\":%.*s,\"input\":",
+        assert_int_equal(buf_appendf(&c->open,
+                                     "{\"type\":\"tool_use\",\"id\":%.*s,\"name\":%.*s,\"input\":",
                                      SLICE_FMT(id), SLICE_FMT(name)),
                          0);
         c->is_input = true;
@@ -183,9 +184,10 @@ static void keep_event(struct client *c, struct slice data) {
         append_string_body(&c->open, member(delta, "text"));
         append_string_body(&c->open, member(delta, "signature"));
         if (member(delta, "partial_json").len > 2)
-            assert_int_equal(json_unescape(&c->open, slice_sub(member(delta, "partial_json"), 1,
-                                                               member(delta, "partial_json").len - 2)),
-                             0);
+            assert_int_equal(
+                json_unescape(&c->open, slice_sub(member(delta, "partial_json"), 1,
+                                                  member(delta, "partial_json").len - 2)),
+                0);
     }
 }
 
@@ -225,7 +227,8 @@ static void keep_stream(struct client *c, struct slice stream) {
 
 static void keep_body(struct client *c, struct slice body) {
     struct slice list = member(body, is(c->dialect, "messages") ? "content" : "output");
-    if (is(c->dialect, "chat")) put(&c->history, member(first_element(member(body, "choices")), "message"));
+    if (is(c->dialect, "chat"))
+        put(&c->history, member(first_element(member(body, "choices")), "message"));
     else put(&c->history, slice_sub(list, 1, list.len - 2));
 }
 
@@ -272,7 +275,8 @@ static void write_request(const char *dialect, const struct buf *history, struct
                               : ""),
             0);
     else
-        assert_int_equal(buf_appendf(out, RESPONSES_HEAD "%s%.*s%s]}", h.len ? "," : "", SLICE_FMT(h),
+        assert_int_equal(buf_appendf(out, RESPONSES_HEAD "%s%.*s%s]}", h.len ? "," : "",
+                                     SLICE_FMT(h),
                                      h.len ? ",{\"type\":\"function_call_output\",\"call_id\":"
                                              "\"call_1\",\"output\":\"rain\"}"
                                            : ""),
@@ -301,7 +305,8 @@ static void tell_request(const struct dialect *d, struct slice sent, struct buf 
     struct arena *a = arena_new();
     struct llm_request rq;
     struct request_fault fault = {.message = ""};
-    if (d->decode_request(sent, a, &rq, &fault)) fail_msg("%s: %.*s", fault.message, SLICE_FMT(sent));
+    if (d->decode_request(sent, a, &rq, &fault))
+        fail_msg("%s: %.*s", fault.message, SLICE_FMT(sent));
     for (const struct message *m = rq.messages; m; m = m->next) {
         for (unsigned i = 0; i < m->n_parts; i++) tell_part(&m->parts[i], out);
     }
@@ -323,7 +328,9 @@ static const char *expected_at(const char *upstream) {
 }
 
 static void drop_summaries(struct buf *told) {
-    char *at = told->len > 0 ? memmem(told->ptr, told->len, " text=" THOUGHT_1, strlen(" text=" THOUGHT_1)) : NULL;
+    char *at = told->len > 0
+                   ? memmem(told->ptr, told->len, " text=" THOUGHT_1, strlen(" text=" THOUGHT_1))
+                   : NULL;
     if (!at) return;
     size_t from = (size_t)(at - told->ptr) + strlen(" text="), to = from + strlen(THOUGHT_1);
     memmove(told->ptr + from, told->ptr + to, told->len - to);
@@ -351,8 +358,8 @@ static void check_arrival(const struct client *c, const char *upstream, const ch
     if (is(upstream, "responses")) drop_summaries(&told);
     const char *expected = keeps == KEEPS_NOTHING ? "text Weather?\n" REST : expected_at(upstream);
     if (!slice_eq(buf_slice(&told), slice_cstr(expected)))
-        print_error("client %s keeps %s, upstream %s: %.*s\n", c->dialect, keeps_names[keeps], upstream,
-                    SLICE_FMT(buf_slice(&body)));
+        print_error("client %s keeps %s, upstream %s: %.*s\n", c->dialect, keeps_names[keeps],
+                    upstream, SLICE_FMT(buf_slice(&body)));
     assert_slices(buf_slice(&told), slice_cstr(expected));
     buf_dispose(&body);
     buf_dispose(&sent);

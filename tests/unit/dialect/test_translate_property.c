@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Random answers of every upstream dialect for clients of every dialect: the client's grammar holds,
- * the client reads what was said as far as its dialect can carry it, streamed or whole, however the
- * stream was cut. What each dialect carries is written down here once more, beside the code. */
+/* Random answers of every upstream dialect for clients of every dialect: the client's grammar
+ * holds, the client reads what was said as far as its dialect can carry it, streamed or whole,
+ * however the stream was cut. What each dialect carries is written down here once more, beside the
+ * code. */
 #include "dialect_test.h"
 
 #include "base/random.h"
 #include "dialect/proof.h"
 #include "translate_harness.h"
 
-#define ROUNDS     1200
+#define ROUNDS     3600
 #define MAX_SAYS   12
 #define MAX_PIECES 6
 #define MAX_EVENTS 300
@@ -197,7 +198,8 @@ static struct slice as_input(struct pair *p, struct slice text) {
 
 static void say_call(struct pair *p, enum says what) {
     struct said *s = say(p, what);
-    s->id = slice_cstr(arena_printf(p->a, "%s_%u", dice(p, 2) ? "call" : "toolu.\xc3\xa9", p->said.n));
+    s->id =
+        slice_cstr(arena_printf(p->a, "%s_%u", dice(p, 2) ? "call" : "toolu.\xc3\xa9", p->said.n));
     if (is(p->to, "responses")) s->item_id = slice_cstr(arena_printf(p->a, "fc_%u", p->said.n));
     name_call(p, s);
     if (what == SAYS_CUSTOM) say_pieces(p, s, 0);
@@ -472,8 +474,8 @@ static void close_facts(const struct pair *p, struct facts *f, struct buf *out) 
     } all[] = {{"thought", &f->thought}, {"text", &f->text}, {"refusal", &f->refusal}};
     for (size_t i = 0; !is_ordered && i < 3; i++) {
         if (all[i].b->len == 0) continue;
-        assert_int_equal(buf_appendf(out, "%s: %.*s\n", all[i].name, SLICE_FMT(buf_slice(all[i].b))),
-                         0);
+        assert_int_equal(
+            buf_appendf(out, "%s: %.*s\n", all[i].name, SLICE_FMT(buf_slice(all[i].b))), 0);
     }
     put(out, buf_slice(&f->order));
     put(out, buf_slice(&f->proofs));
@@ -490,7 +492,9 @@ static void add_words(const struct pair *p, struct facts *f, const char *kind, s
 }
 
 static enum proof_family family_of_upstream(const struct pair *p) {
-    return is(p->to, "messages") ? PROOF_ANTHROPIC : is(p->to, "responses") ? PROOF_OPENAI : PROOF_NONE;
+    return is(p->to, "messages")    ? PROOF_ANTHROPIC
+           : is(p->to, "responses") ? PROOF_OPENAI
+                                    : PROOF_NONE;
 }
 
 static struct slice trimmed(struct slice s) {
@@ -530,7 +534,8 @@ static void expect_call(struct pair *p, struct facts *f, const struct said *s) {
 static void expect_proof(const struct pair *p, struct facts *f, const struct said *s) {
     bool is_ordered = is(p->from, "messages") || is(p->from, "responses");
     if (s->proof.len == 0 || is(p->from, "completions")) return;
-    add_proof_fact(is_ordered ? &f->order : &f->proofs, family_of_upstream(p), s->item_id, s->proof);
+    add_proof_fact(is_ordered ? &f->order : &f->proofs, family_of_upstream(p), s->item_id,
+                   s->proof);
 }
 
 static void expect_text(const struct pair *p, struct facts *f, const struct said *s) {
@@ -580,12 +585,30 @@ static enum stop_reason expected_reason(const struct pair *p) {
     return any_refusal && is(p->from, "messages") ? STOP_FILTER : STOP_END;
 }
 
+static struct slice finish_word(const struct pair *p, enum stop_reason reason) {
+    static const char *const of_openai[] = {"stop", "stop", "length", "tool_calls", "content_filter"},
+                             *const of_responses[] = {"completed", "completed", "max_output_tokens",
+                                                      "completed", "content_filter"},
+                             *const of_messages[] = {"end_turn", "stop_sequence", "max_tokens",
+                                                     "tool_use", "refusal", "pause_turn"};
+    enum stop_reason told = p->said.finish.reason;
+    /* it has no word elsewhere, and is no call that waits for its result */
+    if ((told == STOP_PAUSE || told == STOP_SEQUENCE) && !is(p->from, "messages"))
+        reason = STOP_END;
+    assert_in_range(reason, 0, is(p->from, "messages") ? 5 : 4);
+    return slice_cstr(is(p->from, "messages")    ? of_messages[reason]
+                      : is(p->from, "responses") ? of_responses[reason]
+                                                 : of_openai[reason]);
+}
+
 static void add_ending(const struct pair *p, struct facts *f, enum stop_reason reason,
-                       struct slice sequence, const struct usage *u) {
+                       struct slice word, struct slice sequence, const struct usage *u) {
     bool tells_none = is(p->from, "messages") && !p->said.has_usage;
-    assert_int_equal(
-        buf_appendf(&f->rest, "finish %s %.*s\n", stop_reason_name(reason), SLICE_FMT(sequence)), 0);
-    if (!u || tells_none || (!p->wants_usage && !is(p->from, "messages") && !is(p->from, "responses")))
+    assert_int_equal(buf_appendf(&f->rest, "finish %s (%.*s) %.*s\n", stop_reason_name(reason),
+                                 SLICE_FMT(word), SLICE_FMT(sequence)),
+                     0);
+    if (!u || tells_none ||
+        (!p->wants_usage && !is(p->from, "messages") && !is(p->from, "responses")))
         return;
     const int64_t counters[] = {u->in_total, u->out_total, u->cache_read, u->cache_write,
                                 u->reasoning};
@@ -599,7 +622,8 @@ static void expect(struct pair *p, struct buf *out) {
     facts_init(&f);
     for (unsigned i = 0; i < p->said.n; i++) expect_one(p, &f, &p->said.list[i]);
     bool is_messages = is(p->from, "messages");
-    add_ending(p, &f, expected_reason(p),
+    enum stop_reason reason = expected_reason(p);
+    add_ending(p, &f, reason, finish_word(p, reason),
                is_messages ? p->said.finish.stop_sequence : SLICE_NULL,
                p->said.has_usage ? &p->said.usage : NULL);
     close_facts(p, &f, out);
@@ -668,7 +692,8 @@ static void read_answer(const struct pair *p, const struct answer *an, bool has_
     for (unsigned i = 0; i < n; i++) read_block(p, &f, &b[i]);
     assert_int_equal(answer_choices(an, &c), 1);
     bool is_told = has_usage && u && (u->in_total >= 0 || u->out_total >= 0);
-    add_ending(p, &f, c->finish.reason, c->finish.stop_sequence, is_told ? u : NULL);
+    add_ending(p, &f, c->finish.reason, c->finish.wire, c->finish.stop_sequence,
+               is_told ? u : NULL);
     close_facts(p, &f, out);
     facts_dispose(&f);
 }
@@ -772,8 +797,8 @@ static void close_pair(struct pair *p) {
 static void assert_same(const struct pair *p, const char *what, const struct buf *got,
                         const struct buf *expected) {
     if (!slice_eq(buf_slice(got), buf_slice(expected)))
-        print_error("seed %llu, %s, client %s, upstream %s (%s)\n", (unsigned long long)p->seed, what,
-                    p->from, p->to, p->preset);
+        print_error("seed %llu, %s, client %s, upstream %s (%s)\n", (unsigned long long)p->seed,
+                    what, p->from, p->to, p->preset);
     assert_slices(buf_slice(got), buf_slice(expected));
 }
 
@@ -813,8 +838,8 @@ static void check_round(uint64_t seed, unsigned which) {
     write_stream(p.h.to, &x, &stream);
     write_body(p.h.to, &x, &body);
     if (getenv("PENSTOCK_TEST_SHOW"))
-        fprintf(stderr, "# seed %llu, %s to %s (%s)\n%.*s\n%.*s\n", (unsigned long long)seed, p.from,
-                p.to, p.preset, SLICE_FMT(buf_slice(&stream)), SLICE_FMT(buf_slice(&body)));
+        fprintf(stderr, "# seed %llu, %s to %s (%s)\n%.*s\n%.*s\n", (unsigned long long)seed,
+                p.from, p.to, p.preset, SLICE_FMT(buf_slice(&stream)), SLICE_FMT(buf_slice(&body)));
     check_forms(&p, buf_slice(&stream), buf_slice(&body));
     buf_dispose(&stream);
     buf_dispose(&body);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests there and back: a random conversation in one dialect's words, sent to an upstream of
- * another, read there, and sent back: texts, pictures, tools, calls, results and what was set are the
- * same at each stop, but for what the table below says. Then tool loops: what proves reasoning comes
- * back to the provider byte by byte, through clients that know nothing of it. */
+ * another, read there, and sent back: texts, pictures, tools, calls, results and what was set are
+ * the same at each stop, but for what the table below says. Then tool loops: what proves reasoning
+ * comes back to the provider byte by byte, through clients that know nothing of it. */
 #include "dialect_test.h"
 
 #include "base/random.h"
@@ -10,7 +10,7 @@
 #include "dialect/proof.h"
 #include "translate_harness.h"
 
-#define ROUNDS    900
+#define ROUNDS    1800
 #define MAX_TURNS 8
 #define MAX_CALLS 3
 #define MAX_TOOLS 5
@@ -50,7 +50,8 @@ struct talk {
     unsigned n;
     struct tool_said tools[MAX_TOOLS];
     unsigned n_tools, next_token, next_id;
-    const char *choice;              /* auto, none, required, or NULL; "named": the first tool */
+    const char *choice;              /* auto, none, required, or NULL; "named": that tool */
+    unsigned chosen;
     bool is_serial, has_schema, has_stops;
     const char *temperature, *effort;
 };
@@ -85,10 +86,11 @@ static struct slice quoted(struct talk *t, struct slice s) {
     return q;
 }
 
+#define LONG_NAME                                                                                  \
+    "mcp__a_server_with_a_very_long_name__and_a_tool_of_it_whose_name_is_longer_still"
+
 static void make_tools(struct talk *t) {
-    static const char *const names[] = {"get_weather", "a.b", "a_b", "a b",
-                                        "mcp__a_server_with_a_very_long_name__and_a_tool_of_it_"
-                                        "whose_name_is_longer"};
+    static const char *const names[] = {"get_weather", "a.b", "a_b", "a b", LONG_NAME};
     t->n_tools = (unsigned)rng_below(&t->g, MAX_TOOLS + 1);
     for (unsigned i = 0; i < t->n_tools; i++) {
         t->tools[i] = (struct tool_said){.name = names[i]};
@@ -120,7 +122,8 @@ static void make_turns(struct talk *t) {
     for (unsigned i = 0; i < t->n; i++) {
         struct turn *m = &t->turns[i];
         *m = (struct turn){.is_assistant = i % 2 == 1};
-        if (m->is_assistant && t->n_tools > 0) m->n_calls = (unsigned)rng_below(&t->g, MAX_CALLS + 1);
+        if (m->is_assistant && t->n_tools > 0)
+            m->n_calls = (unsigned)rng_below(&t->g, MAX_CALLS + 1);
         for (unsigned k = 0; k < m->n_calls; k++) make_call(t, &m->calls[k]);
         bool has_results = i > 0 && !m->is_assistant && t->turns[i - 1].n_calls > 0;
         if (has_results) m->n_calls = t->turns[i - 1].n_calls;
@@ -141,6 +144,8 @@ static void make_talk(struct talk *t, uint64_t seed, const char *from, const cha
     make_tools(t);
     make_turns(t);
     if (t->n_tools > 0) t->choice = choices[rng_below(&t->g, 5)];
+    if (t->n_tools > 0) t->chosen = (unsigned)rng_below(&t->g, t->n_tools);
+    if (t->tools[t->chosen].is_custom) t->chosen = 0;
     t->is_serial = t->n_tools > 0 && dice(t, 3) && !(t->choice && is(t->choice, "none"));
     t->has_schema = dice(t, 3);
     t->has_stops = !is(from, "responses") && dice(t, 3);
@@ -205,7 +210,7 @@ static void write_chat_settings(struct talk *t, struct buf *b) {
     if (t->n_tools > 0) ADD(b, "]");
     if (t->choice && is(t->choice, "named"))
         ADD(b, ",\"tool_choice\":{\"type\":\"function\",\"function\":{\"name\":\"%s\"}}",
-            t->tools[0].name);
+            t->tools[t->chosen].name);
     else if (t->choice) ADD(b, ",\"tool_choice\":\"%s\"", t->choice);
     if (t->is_serial) ADD(b, ",\"parallel_tool_calls\":false");
     if (t->has_stops) ADD(b, ",\"stop\":[\"END\",\"\xe2\x82\xac\"]");
@@ -285,7 +290,8 @@ static void write_responses_settings(struct talk *t, struct buf *b) {
     }
     if (t->n_tools > 0) ADD(b, "]");
     if (t->choice && is(t->choice, "named"))
-        ADD(b, ",\"tool_choice\":{\"type\":\"function\",\"name\":\"%s\"}", t->tools[0].name);
+        ADD(b, ",\"tool_choice\":{\"type\":\"function\",\"name\":\"%s\"}",
+            t->tools[t->chosen].name);
     else if (t->choice) ADD(b, ",\"tool_choice\":\"%s\"", t->choice);
     if (t->is_serial) ADD(b, ",\"parallel_tool_calls\":false");
     if (t->temperature) ADD(b, ",\"temperature\":%s", t->temperature);
@@ -340,7 +346,8 @@ static void write_messages_settings(struct talk *t, struct buf *b) {
             i ? "," : "", t->tools[i].name, i, t->tools[i].is_strict ? ",\"strict\":true" : "");
     if (t->n_tools > 0) ADD(b, "]");
     if (t->choice && is(t->choice, "named"))
-        ADD(b, ",\"tool_choice\":{\"type\":\"tool\",\"name\":\"%s\"%s}", t->tools[0].name, serial);
+        ADD(b, ",\"tool_choice\":{\"type\":\"tool\",\"name\":\"%s\"%s}", t->tools[t->chosen].name,
+            serial);
     else if (t->choice || t->is_serial)
         ADD(b, ",\"tool_choice\":{\"type\":\"%s\"%s}",
             !t->choice || is(t->choice, "auto") ? "auto" : is(t->choice, "none") ? "none" : "any",
@@ -350,7 +357,8 @@ static void write_messages_settings(struct talk *t, struct buf *b) {
     if (t->effort || t->has_schema) ADD(b, ",\"output_config\":{");
     if (t->effort) ADD(b, "\"effort\":\"%s\"", t->effort);
     if (t->has_schema)
-        ADD(b, "%s\"format\":{\"type\":\"json_schema\",\"schema\":" FORMAT "}", t->effort ? "," : "");
+        ADD(b, "%s\"format\":{\"type\":\"json_schema\",\"schema\":" FORMAT "}",
+            t->effort ? "," : "");
     if (t->effort || t->has_schema) ADD(b, "}");
     if (t->effort) ADD(b, ",\"thinking\":{\"type\":\"adaptive\"}");
 }
@@ -553,8 +561,8 @@ static void check_ids(const struct talk *t, const struct told *before, const str
 static void assert_same(const struct talk *t, const char *what, const struct buf *got,
                         const struct buf *expected, struct slice wire) {
     if (slice_eq(buf_slice(got), buf_slice(expected))) return;
-    print_error("seed %llu, %s to %s, %s:\n%.*s\n", (unsigned long long)t->seed, t->from, t->to, what,
-                SLICE_FMT(wire));
+    print_error("seed %llu, %s to %s, %s:\n%.*s\n", (unsigned long long)t->seed, t->from, t->to,
+                what, SLICE_FMT(wire));
     assert_slices(buf_slice(got), buf_slice(expected));
 }
 
