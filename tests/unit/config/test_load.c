@@ -219,11 +219,7 @@ static void test_defaults(void **state) {
     assert_true(c->limits.transcript_bytes == 16 << 20);
     assert_true(c->state.ttl_ns == INT64_C(86400000000000));
     assert_true(c->state.max_bytes == 64 << 20);
-#ifdef PENSTOCK_SANITIZED
-    assert_true(c->check_order);
-#else
     assert_false(c->check_order);
-#endif
     assert_true(c->timeouts.hold_ns == INT64_C(10000000000));
     assert_true(c->timeouts.heartbeat_ns == INT64_C(15000000000));
     assert_non_null(c->cors.origins);

@@ -112,6 +112,9 @@ static void tool_is_of_messages(struct llm_request *rq) {
 static void asks_for_nothing(struct llm_request *rq) {
     rq->env.max_tokens = 0;
 }
+static void image_is_of_nothing(struct llm_request *rq) {
+    first_part(rq, PART_IMAGE)->url = SLICE_NULL;
+}
 static void audio_is_heard(struct llm_request *rq) {
     *first_part(rq, PART_IMAGE) = (struct part){.kind = PART_AUDIO, .encoded = SLICE("AA==")};
 }
@@ -215,6 +218,12 @@ static const struct foreign {
      E("{'type':'message','role':'user','content':[{'type':'input_file','filename':'n','file_data':"
        "'data:text/plain;base64,YcOp'}]}"),
      .change = file_is_text},
+
+    /* adapting lets ids go on only where they are known */
+    {.body = IN("{'role':'user','content':[{'type':'input_image','file_id':'f'},{'type':"
+                "'input_file','file_id':'g'}]}"),
+     E("{'type':'message','role':'user','content':[{'type':'input_image','file_id':'f','detail':"
+       "'auto'},{'type':'input_file','file_id':'g'}]}")},
 
     /* calls and results */
     {.body = IN("{'type':'function_call','call_id':'c','name':'f','arguments':' '}," OUT("c", "")),
@@ -390,8 +399,10 @@ static void what_cannot_be_said_is_refused(void **state) {
         const char *param;
     } rows[] = {
         {{.body = R(""), .change = asks_for_nothing}, "max_tokens"},
-        {{.body = IN("{'role':'user','content':[{'type':'input_image','file_id':'f'}]}")}, "messages"},
-        {{.body = IN("{'role':'user','content':[{'type':'input_file','file_id':'f'}]}")}, "messages"},
+        {{.body = IN("{'role':'user','content':[{'type':'input_image','image_url':'u'}]}"),
+          .change = image_is_of_nothing},
+         "messages"},
+        {{.body = IN("{'role':'user','content':[{'type':'input_file'}]}")}, "messages"},
         {{.body = IN("{'role':'user','content':[{'type':'input_image','image_url':'u'}]}"),
           .change = audio_is_heard},
          "messages"},
