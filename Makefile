@@ -15,7 +15,7 @@ FUZZ_TARGET ?=
 # Warnings stop the test builds; a newer compiler's must not stop somebody who only wants the program.
 RELEASE_ARGS := --buildtype=release -Doptimization=2 -Db_lto=true -Dtests=false -Dwerror=false
 
-.PHONY: build run test bench fuzz lint format tsan install clean help deps
+.PHONY: build run test agents bench fuzz lint format tsan install clean help deps
 
 build: ## the optimised program, at build/penstock
 	@scripts/deps build
@@ -29,6 +29,10 @@ run: build ## build, then `penstock serve`; more arguments by ARGS="..."
 test: ## all tests under sanitizers; the last line is "N passed, N failed"
 	@scripts/deps build test fuzz e2e
 	@tests/run $(ARGS)
+
+agents: ## real coding agents through the gateway; installs them first, 750 MB
+	@scripts/deps build test e2e agents
+	@tests/run $(ARGS) agents
 
 fuzz: ## search for failing inputs; FUZZ_SECONDS=60 for each target, FUZZ_TARGET=name for one
 	@scripts/deps build fuzz
@@ -58,7 +62,7 @@ deps: ## install all that any target needs
 	@scripts/deps all
 
 clean: ## remove all that was built
-	rm -rf build tests/e2e/node/node_modules
+	rm -rf build tests/e2e/node/node_modules tests/e2e/agents/node_modules
 
 help: ## this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' Makefile | expand -t 16

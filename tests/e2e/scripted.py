@@ -10,13 +10,15 @@ import threading
 import urllib.parse
 
 import raw
+from proofs import FORMAT
 
 DIALECT_OF_PATH = {"/v1/chat/completions": "chat", "/v1/responses": "responses", "/v1/messages": "messages"}
 NO_USAGE = {"input": 9, "cache_read": 0, "cache_write": 0, "output": 4, "reasoning": 0}
 
 
 class Answer:
-    """Blocks are ("thinking", text, proof), ("text", text) and ("call", id, name, arguments as JSON)."""
+    """Blocks are ("thinking", text, proof), ("hidden", proof), ("text", text) and ("call", id, name, arguments
+    as JSON)."""
 
     def __init__(self, *blocks, stop="end", usage=None):
         self.blocks, self.usage = blocks, usage or NO_USAGE
@@ -68,14 +70,17 @@ def chat_usage(u):
 
 def chat_reasoning(block):
     """OpenRouter's form of a thought with a proof."""
-    return [{"type": "reasoning.text", "text": block[1], "signature": block[2],
-             "format": "anthropic-claude-v1", "index": 0}]
+    if block[0] == "hidden":
+        return [{"type": "reasoning.encrypted", "data": block[1], "format": FORMAT, "index": 0}]
+    return [{"type": "reasoning.text", "text": block[1], "signature": block[2], "format": FORMAT, "index": 0}]
 
 
 def chat_whole(model, answer):
     message = {"role": "assistant", "content": "".join(b[1] for b in answer.of("text")) or None, "refusal": None}
     for block in answer.of("thinking"):
         message.update(reasoning=block[1], reasoning_details=chat_reasoning(block))
+    for block in answer.of("hidden"):
+        message.update(reasoning_details=chat_reasoning(block))
     calls = [{"id": b[1], "type": "function", "function": {"name": b[2], "arguments": b[3]}}
              for b in answer.of("call")]
     if calls:
@@ -98,9 +103,11 @@ def chat_stream(model, answer):
         if block[0] == "thinking":
             for piece in halves(block[1]):
                 yield chunk({"reasoning": piece, "reasoning_details": [
-                    {"type": "reasoning.text", "text": piece, "format": "anthropic-claude-v1", "index": 0}]})
-            yield chunk({"reasoning_details": [{"type": "reasoning.text", "signature": block[2],
-                                                "format": "anthropic-claude-v1", "index": 0}]})
+                    {"type": "reasoning.text", "text": piece, "format": FORMAT, "index": 0}]})
+            yield chunk({"reasoning_details": [{"type": "reasoning.text", "signature": block[2], "format": FORMAT,
+                                                "index": 0}]})
+        elif block[0] == "hidden":
+            yield chunk({"reasoning_details": chat_reasoning(block)})
         elif block[0] == "text":
             for piece in halves(block[1]):
                 yield chunk({"content": piece})
@@ -128,6 +135,8 @@ def responses_item(block, n):
     if block[0] == "thinking":
         return {"type": "reasoning", "id": f"rs_up{n}", "summary": [{"type": "summary_text", "text": block[1]}],
                 "encrypted_content": block[2]}
+    if block[0] == "hidden":
+        return {"type": "reasoning", "id": f"rs_up{n}", "summary": [], "encrypted_content": block[1]}
     if block[0] == "text":
         return {"type": "message", "id": f"msg_up{n}", "role": "assistant", "status": "completed",
                 "content": [{"type": "output_text", "text": block[1], "annotations": [], "logprobs": []}]}
@@ -163,6 +172,10 @@ def _responses_thinking(block, item, at):
     yield {"type": "response.reasoning_summary_part.done", **where, "part": item["summary"][0]}
 
 
+def _responses_hidden(block, item, at):
+    yield {"type": "response.output_item.added", "output_index": at, "item": item}
+
+
 def _responses_text(block, item, at):
     where = {"item_id": item["id"], "output_index": at, "content_index": 0}
     yield {"type": "response.output_item.added", "output_index": at,
@@ -187,7 +200,8 @@ def responses_events(model, answer):
     begun = responses_object(model, answer, "in_progress")
     yield {"type": "response.created", "response": begun}
     yield {"type": "response.in_progress", "response": begun}
-    writers = {"thinking": _responses_thinking, "text": _responses_text, "call": _responses_call}
+    writers = {"thinking": _responses_thinking, "hidden": _responses_hidden, "text": _responses_text,
+               "call": _responses_call}
     items = [responses_item(block, n) for n, block in enumerate(answer.blocks)]
     for at, (block, item) in enumerate(zip(answer.blocks, items)):
         yield from writers[block[0]](block, item, at)
@@ -215,6 +229,8 @@ def messages_usage(u):
 def messages_block(block):
     if block[0] == "thinking":
         return {"type": "thinking", "thinking": block[1], "signature": block[2]}
+    if block[0] == "hidden":
+        return {"type": "redacted_thinking", "data": block[1]}
     if block[0] == "text":
         return {"type": "text", "text": block[1]}
     return {"type": "tool_use", "id": block[1], "name": block[2], "input": json.loads(block[3])}
@@ -233,6 +249,8 @@ def messages_deltas(block):
         deltas = [{"type": "thinking_delta", "thinking": piece} for piece in halves(block[1])]
         return ({"type": "thinking", "thinking": "", "signature": ""},
                 [*deltas, {"type": "signature_delta", "signature": block[2]}])
+    if block[0] == "hidden":
+        return messages_block(block), []
     if block[0] == "text":
         return {"type": "text", "text": ""}, [{"type": "text_delta", "text": piece} for piece in halves(block[1])]
     return ({**messages_block(block), "input": {}},
@@ -262,7 +280,8 @@ ENDING_FRAMES = {"chat": 3, "responses": 4, "messages": 3}  # of a stream with o
 
 
 class Scripted:
-    """scenarios: {name: fn(dialect, body, key) -> Answer or HANG}.
+    """scenarios: {name: fn(dialect, body, key) -> Answer or HANG}; other models are the scenario `any`, and
+    their name is the key.
 
     Node programs ask it for what they cannot see: GET /control/arrived?key=K answers when a request of
     that key is here, /control/closed?key=K when the gateway has closed the connection of a hanging one.
@@ -291,7 +310,9 @@ class Scripted:
     def _serve(self, connection):
         while request := connection.read_request():
             path, _, query = request.target.partition("?")
-            if path.startswith("/control/"):
+            if request.method == "HEAD":
+                connection.send_head(200, length=0)
+            elif path.startswith("/control/"):
                 key = urllib.parse.parse_qs(query)["key"][0]
                 is_so = self.wait(path.rsplit("/", 1)[1], key)
                 connection.send_json({}, 200 if is_so else 504)
@@ -304,7 +325,8 @@ class Scripted:
     def _answer(self, connection, request, dialect):
         """False when the connection is over."""
         body = request.json()
-        _, name, key = body["model"].split("/", 2)
+        parts = body["model"].split("/", 2)
+        name, key = parts[1:] if parts[0] == "scripted" else ("any", body["model"])
         with self.changed:
             self.asked.setdefault(key, []).append((dialect, body, dict(request.headers)))
             self.changed.notify_all()
