@@ -12,6 +12,9 @@
 
 #define JSON_TOOL SLICE("json_output")
 #define CHAT_MAX_STOPS 4
+#define MAX_TOOLS 4096
+#define MAX_STOPS 64
+#define MAX_STOP_BYTES 1024
 
 static bool is_named(const struct dialect *d, const char *name) {
     return strcmp(d->name, name) == 0;
@@ -66,6 +69,37 @@ static int refuse_references(struct adapter *ad) {
     return 0;
 }
 
+static bool is_search(struct slice type) {
+    return slice_starts_with(type, SLICE("web_search"));
+}
+
+/* Of the one hosted tool that has a counterpart (1.5), which bears this name. */
+static bool is_search_choice(struct adapter *ad) {
+    struct llm_request *rq = ad->rq;
+    struct slice type = json_member_string(rq->tool_choice_raw, SLICE("type"), ad->a);
+    bool can = ad->from_responses && ad->to_messages && ad->caps->family == PROOF_ANTHROPIC;
+    const struct tool *tool = rq->tools;
+    while (tool && !is_search(tool->type)) tool = tool->next;
+    if (!can || !tool || !is_search(type)) return false;
+    rq->tool_choice = TOOL_CHOICE_NAMED;
+    rq->tool_choice_name = SLICE("web_search");
+    return true;
+}
+
+static const char *format_param(const struct adapter *ad) {
+    return ad->from_messages ? "output_config.format" : "response_format";
+}
+
+/* Choices among tools look each of them up. */
+static int refuse_too_many(struct adapter *ad) {
+    bool is_choice = ad->rq->n_tools <= MAX_TOOLS;
+    if (is_choice && ad->rq->n_allowed <= MAX_TOOLS) return 0;
+    const char *param = is_choice ? "tool_choice" : "tools";
+    return request_refuse(ad->fault, "array_above_max_length", param,
+                          "Invalid '%s': array too long. Expected an array with maximum length %d.",
+                          param, MAX_TOOLS);
+}
+
 static int refuse_parameters(struct adapter *ad) {
     const struct llm_request *rq = ad->rq;
     if (rq->env.n > 1 && !(ad->t->to->has_choices && ad->t->from->has_choices))
@@ -80,7 +114,9 @@ static int refuse_parameters(struct adapter *ad) {
         return refuse(ad, "max_tokens", "which cannot be asked for no output at all.");
     if (is_said(rq->mcp_servers) && !is_empty_list(rq->mcp_servers))
         return refuse(ad, "mcp_servers", "which does not call servers of yours.");
-    if (rq->tool_choice == TOOL_CHOICE_OTHER)
+    if (rq->format.kind == FORMAT_OTHER)
+        return refuse(ad, format_param(ad), "which does not have that format.");
+    if (rq->tool_choice == TOOL_CHOICE_OTHER && !is_search_choice(ad))
         return refuse(ad, "tool_choice", "which does not have that tool.");
     return 0;
 }
@@ -166,11 +202,6 @@ static bool adapt_proof(const struct adapter *ad, struct part *p) {
     return false;
 }
 
-static void drop_part(struct message *m, unsigned i) {
-    memmove(&m->parts[i], &m->parts[i + 1], (m->n_parts - i - 1) * sizeof *m->parts);
-    m->n_parts--;
-}
-
 /* Chat tells them side by side, as members of the message: all as they came, or none. */
 static void rewrite_thoughts(struct message *m) {
     for (unsigned i = 0; i < m->n_parts; i++) {
@@ -178,16 +209,24 @@ static void rewrite_thoughts(struct message *m) {
     }
 }
 
+/* Thoughts of a server that signs none, which Anthropic refuses. */
+static bool is_unsigned(const struct adapter *ad, const struct part *p) {
+    return ad->to_messages && ad->caps->family == PROOF_ANTHROPIC && part_is_reasoning(p) &&
+           p->proof.len == 0;
+}
+
 /* is_native: the upstream speaks the client's dialect, and would be told of parts without proof. */
 static void adapt_proofs(struct adapter *ad, bool is_native) {
     for (struct message *m = ad->rq->messages; m; m = m->next) {
-        unsigned before = m->n_parts;
-        for (unsigned i = 0; i < m->n_parts; i++) {
+        unsigned n = 0, before = m->n_parts;
+        for (unsigned i = 0; i < before; i++) {
             struct part *p = &m->parts[i];
             if (!is_native && part_is_call(p)) p->item_id = SLICE_NULL;
-            if (part_is_reasoning(p) && !adapt_proof(ad, p) && is_native) drop_part(m, i--);
+            bool can_go = !part_is_reasoning(p) || (adapt_proof(ad, p) && !is_unsigned(ad, p));
+            if (can_go || !is_native) m->parts[n++] = *p;
         }
-        if (ad->to_chat && m->n_parts < before) rewrite_thoughts(m);
+        m->n_parts = n;
+        if (ad->to_chat && n < before) rewrite_thoughts(m);
     }
 }
 
@@ -207,7 +246,8 @@ static bool is_own_item(const struct adapter *ad, const struct part *p) {
 static void tell_item(struct adapter *ad, const struct part *p) {
     char name[64];
     struct slice type = json_member_string(p->raw, SLICE("type"), ad->a);
-    if (slice_eq(type, SLICE("additional_tools"))) return;
+    /* tools were read; a message without its type said nothing */
+    if (slice_eq(type, SLICE("additional_tools")) || type.len == 0) return;
     snprintf(name, sizeof name, "input[].%.*s", SLICE_FMT(slice_sub(type, 0, 40)));
     translation_drop(ad->t, name);
 }
@@ -216,13 +256,15 @@ static void strip_own(struct adapter *ad) {
     struct message **at = &ad->rq->messages, *last = NULL;
     while (*at) {
         struct message *m = *at;
-        unsigned before = m->n_parts;
-        for (unsigned i = 0; i < m->n_parts; i++) {
-            bool is_item = is_own_item(ad, &m->parts[i]);
-            if (is_item) tell_item(ad, &m->parts[i]);
-            if (is_item || is_billing(ad, m, &m->parts[i])) drop_part(m, i--);
+        unsigned n = 0, before = m->n_parts;
+        for (unsigned i = 0; i < before; i++) {
+            const struct part *p = &m->parts[i];
+            bool is_item = is_own_item(ad, p);
+            if (is_item) tell_item(ad, p);
+            if (!is_item && !is_billing(ad, m, p)) m->parts[n++] = *p;
         }
-        if (before > 0 && m->n_parts == 0) {
+        m->n_parts = n;
+        if (before > 0 && n == 0) {
             *at = m->next;
             ad->rq->n_messages--;
         } else {
@@ -242,8 +284,20 @@ static bool is_blank(struct slice s) {
     return true;
 }
 
+/* Each byte of the answer may begin each of them. */
+static int refuse_slow_stops(struct adapter *ad) {
+    const char *param = ad->from_messages ? "stop_sequences" : "stop";
+    bool is_long = false;
+    for (unsigned i = 0; i < ad->t->n_stops; i++) is_long |= ad->t->stops[i].len > MAX_STOP_BYTES;
+    if (!is_long && ad->t->n_stops <= MAX_STOPS) return 0;
+    return request_refuse(ad->fault, "invalid_value", param,
+                          "Invalid '%s': at most %d of at most %d bytes each can be looked for in "
+                          "this model's answers.",
+                          param, MAX_STOPS, MAX_STOP_BYTES);
+}
+
 /* Those from `keep` on are looked for in the answer. */
-static void adapt_stops(struct adapter *ad) {
+static int adapt_stops(struct adapter *ad) {
     struct llm_request *rq = ad->rq;
     unsigned n = 0, keep = ad->to_responses ? 0 : UINT32_MAX;
     /* a stop that we find ends the whole answer: of several choices it would be one's */
@@ -255,6 +309,7 @@ static void adapt_stops(struct adapter *ad) {
     rq->n_stop = n < keep ? n : keep;
     ad->t->stops = rq->stop + rq->n_stop;
     ad->t->n_stops = n - rq->n_stop;
+    return refuse_slow_stops(ad);
 }
 
 /* ---- structured output as a tool (1.10) ---- */
@@ -307,6 +362,7 @@ int request_adapt(struct llm_request *rq, struct translation *t, struct request_
     }
     ad.takes_custom = ad.to_responses || (ad.to_chat && t->caps->openai_fields);
     int rc = refuse_references(&ad);
+    if (rc == 0) rc = refuse_too_many(&ad);
     if (rc == 0) rc = refuse_parameters(&ad);
     if (rc == 0) rc = refuse_parts(&ad);
     if (rc) return rc;
@@ -314,8 +370,7 @@ int request_adapt(struct llm_request *rq, struct translation *t, struct request_
     adapt_proofs(&ad, false);
     adapt_names(&ad);
     adapt_turns(&ad);
-    adapt_stops(&ad);
     adapt_format(&ad);
     t->legacy_functions = rq->tools_are_functions;
-    return 0;
+    return adapt_stops(&ad);
 }

@@ -26,6 +26,7 @@ struct call {
     struct part *part;
     struct slice id;                 /* the client's */
     struct message *result;
+    struct call *same;               /* the next one of this id; NULL: none */
 };
 
 static void append(struct turner *tn, struct message *m) {
@@ -211,15 +212,15 @@ static struct part *result_of(struct message *m) {
 struct open_calls {
     struct call *list;
     unsigned n;
-    struct string_map by_id;         /* → from where on to look for an open call of this id */
+    struct string_map by_id;         /* → the first open call of this id, or `none` */
+    struct call none;
 };
 
 static struct call *find_open(struct open_calls *oc, struct slice id) {
-    struct call *c = string_map_get(&oc->by_id, id), *end = oc->list + oc->n;
-    if (!c) return NULL;
-    while (c < end && !slice_eq(c->id, id)) c++;
-    string_map_put(&oc->by_id, id, c < end ? c + 1 : end);
-    return c < end ? c : NULL;
+    struct call *c = string_map_get(&oc->by_id, id);
+    if (!c || c == &oc->none) return NULL;
+    string_map_put(&oc->by_id, id, c->same ? c->same : &oc->none);
+    return c;
 }
 
 /* False: it answers none. */
@@ -235,9 +236,9 @@ static bool take_result(struct open_calls *oc, struct message *m) {
     return true;
 }
 
-static struct open_calls collect_calls(struct turner *tn, struct message *m) {
-    struct open_calls oc = {.by_id = {.a = tn->ad->a}};
-    oc.list = arena_alloc(tn->ad->a, (m->n_parts + 1) * sizeof *oc.list);
+static void collect_calls(struct turner *tn, struct message *m, struct open_calls *oc) {
+    *oc = (struct open_calls){.by_id = {.a = tn->ad->a}};
+    oc->list = arena_alloc(tn->ad->a, (m->n_parts + 1) * sizeof *oc->list);
     for (unsigned i = 0; i < m->n_parts; i++) {
         struct part *p = &m->parts[i];
         if (!part_is_call(p)) continue;
@@ -245,12 +246,15 @@ static struct open_calls collect_calls(struct turner *tn, struct message *m) {
             p->kind = PART_TOOL_CALL;
             p->raw = SLICE_NULL;
         }
-        struct call *c = &oc.list[oc.n++];
+        struct call *c = &oc->list[oc->n++];
         *c = (struct call){.part = p, .id = p->id};
         send_id(tn, c);
-        if (!string_map_get(&oc.by_id, c->id)) string_map_put(&oc.by_id, c->id, c);
     }
-    return oc;
+    for (unsigned i = oc->n; i > 0; i--) {
+        struct call *c = &oc->list[i - 1];
+        c->same = string_map_get(&oc->by_id, c->id);
+        string_map_put(&oc->by_id, c->id, c);
+    }
 }
 
 /* A list of messages that were taken out of the request's. */
@@ -271,7 +275,7 @@ static struct message *take_turn(struct turner *tn, struct message *m) {
     struct aside systems = {0}, orphans = {0}, results = {0};
     struct open_calls oc;
     put_calls_last(tn, m);
-    oc = collect_calls(tn, m);
+    collect_calls(tn, m, &oc);
     append(tn, m);
     for (; next && (message_is_result(next) || message_is_system(next)); next = following) {
         following = next->next;

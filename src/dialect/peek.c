@@ -81,6 +81,19 @@ int peek_scan(struct peek *p) {
                           SLICE_FMT(what));
 }
 
+int request_check_size(struct slice body, struct request_fault *fault) {
+    unsigned n = 0;
+    for (size_t at = 0; at < body.len;) {
+        n += body.ptr[at] == '{';
+        at = body.ptr[at] == '"' ? json_text_value_end(body, at) : at + 1;
+    }
+    if (n <= REQUEST_MAX_OBJECTS) return 0;
+    return request_refuse(fault, "invalid_value", "",
+                          "Your request is made of %u JSON objects. At most %u can be translated "
+                          "for this model's provider.",
+                          n, REQUEST_MAX_OBJECTS);
+}
+
 void peek_root(const struct peek *p, struct envelope *out) {
     out->root_open = (uint32_t)json_text_skip_space(p->body, 0);
     out->root_is_empty = p->n_members == 0;

@@ -31,6 +31,11 @@ int peek_stream_options(struct peek *p, unsigned key, struct envelope *out) MUST
 /* root_open and root_is_empty. */
 void peek_root(const struct peek *p, struct envelope *out);
 
+/* Of a whole request, which peek found valid: what the model takes for it is many times its bytes
+ * where these are full of small objects. */
+#define REQUEST_MAX_OBJECTS (1u << 19)
+int request_check_size(struct slice body, struct request_fault *fault) MUST_CHECK;
+
 /* ---- faults ---- */
 
 int request_refuse(struct request_fault *fault, const char *code, const char *param,

@@ -137,7 +137,13 @@ struct reasoning_ask {
     int is_visible;                  /* the client wants to see it: -1 not said, 0, 1 */
 };
 
-enum format_kind { FORMAT_UNSET, FORMAT_TEXT, FORMAT_JSON_OBJECT, FORMAT_JSON_SCHEMA };
+enum format_kind {
+    FORMAT_UNSET,
+    FORMAT_TEXT,
+    FORMAT_JSON_OBJECT,
+    FORMAT_JSON_SCHEMA,
+    FORMAT_OTHER /* of a type that only its own dialect may know */
+};
 struct output_format {
     enum format_kind kind;
     struct slice name, description;

@@ -73,15 +73,16 @@ static int start_workers(struct gateway *g, struct err *e) {
             return EXIT_RUNTIME;
         g->workers[i] = worker_new(g, i, l);
     }
-    for (unsigned i = 0; i < g->n_workers; i++)
-        if (worker_listen(g->workers[i], e) < 0)
-            return EXIT_LISTEN;
+    /* before the listeners: whoever sees one may send a signal */
     static const int signals[] = {SIGTERM, SIGINT};
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++)
         if (loop_on_signal(g->workers[0]->loop, signals[i], on_signal, g) < 0) {
             err_set(e, ERR_INTERNAL, "cannot watch for signal %d", signals[i]);
             return EXIT_RUNTIME;
         }
+    for (unsigned i = 0; i < g->n_workers; i++)
+        if (worker_listen(g->workers[i], e) < 0)
+            return EXIT_LISTEN;
     return 0;
 }
 

@@ -301,7 +301,7 @@ static void plan_said_text(struct plan *p, struct slice text) {
 /* A JSON answer: by the schema when one is given. False: the request asks for plain text. */
 static bool plan_json(struct plan *p, const struct llm_request *rq, struct slice user_text) {
     const struct output_format *f = &rq->format;
-    if (f->kind == FORMAT_UNSET || f->kind == FORMAT_TEXT) {
+    if (f->kind != FORMAT_JSON_OBJECT && f->kind != FORMAT_JSON_SCHEMA) {
         return false;
     }
     struct segment *seg = plan_add(p, BLOCK_TEXT, SOURCE_FIXED, SLICE_NULL);

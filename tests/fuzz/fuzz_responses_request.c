@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A client that sends anything: what is accepted is written again as JSON that is accepted and says
- * the same in the envelope, as our own and as another's; its echo is members of an object; its items
- * can be kept and put in front. What is refused is refused with words. */
+ * the same in the envelope, as our own and as another's; its echo is members of an object; its
+ * items can be kept and put in front. What is refused is refused with words. */
 #include <stdlib.h>
 
 #include "base/json_scan.h"

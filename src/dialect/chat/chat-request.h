@@ -53,9 +53,10 @@ void chat_w_named(struct chat_writer *x, const char *type, struct slice name);
 /* The member `format` of a custom tool: nested, of the model's flat form. */
 void chat_w_tool_format(struct chat_writer *x, struct slice flat);
 bool chat_is_thought(const struct part *p);
-/* The member reasoning_details; nothing when there is no reasoning. format: of signatures, or NULL.
- */
-void chat_w_thoughts(struct chat_writer *x, const struct message *m, struct slice format);
+/* The member reasoning_details; nothing when there is no reasoning. The formats: of texts with a
+ * signature, which only one vendor has, and of everything else; NULL: not told. */
+void chat_w_thoughts(struct chat_writer *x, const struct message *m, struct slice signed_format,
+                     struct slice data_format);
 bool chat_origin_is(const struct llm_request *rq, const char *name);
 
 /* Of a request in other words (chat_request_foreign.c): what is asked of the sampling, the length,

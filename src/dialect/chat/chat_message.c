@@ -129,6 +129,13 @@ static int read_content(struct chat_reader *r, struct message *m, struct slice r
 
 /* ---- calls and results ---- */
 
+/* Some clients leave them out, or forget the quotes around them. */
+static struct slice unquoted_arguments(struct chat_reader *r, struct slice function) {
+    struct slice args = member(r, function, SLICE("arguments"));
+    if (!args.ptr || json_text_is_null(args)) return SLICE("");
+    return json_text_is(args, '{') ? args : SLICE_NULL;
+}
+
 static void read_tool_call(struct chat_reader *r, struct slice raw, struct parts *ps) {
     struct part *p = parts_add(ps, r->a, PART_OPAQUE);
     struct slice key, value, inner = SLICE_NULL;
@@ -146,6 +153,7 @@ static void read_tool_call(struct chat_reader *r, struct slice raw, struct parts
     }
     struct slice name = string_member(r, inner, "name");
     p->text = string_member(r, inner, kind == PART_CUSTOM_TOOL_CALL ? "input" : "arguments");
+    if (!p->text.ptr && kind == PART_TOOL_CALL) p->text = unquoted_arguments(r, inner);
     if (!name.ptr || !p->text.ptr || !p->id.ptr) return;
     p->name = name;
     p->kind = kind;
@@ -164,9 +172,12 @@ static void read_calls(struct chat_reader *r, struct slice calls, struct slice f
     p->text = string_member(r, p->raw, "arguments");
 }
 
+/* Among a message's first parts: each result asks, and a request may have as many results as calls. */
+#define SEARCHED_PARTS 512
+
 static const struct part *find_call(const struct message *m, enum part_kind kind,
                                     struct slice id) {
-    for (unsigned i = 0; m && i < m->n_parts; i++) {
+    for (unsigned i = 0; m && i < m->n_parts && i < SEARCHED_PARTS; i++) {
         const struct part *p = &m->parts[i];
         if (p->kind == kind && (!id.ptr || slice_eq(p->id, id))) return p;
     }
@@ -242,18 +253,29 @@ static void read_thinking_block(struct chat_reader *r, struct slice raw, struct 
     }
 }
 
+/* Where a string that comes in pieces grows. */
+struct growing {
+    char *at;
+    size_t cap;
+};
+
 /* Details may come as they were streamed, piece by piece. */
 struct details {
     struct part *open; /* a REASONING that further pieces may belong to */
     int64_t index;     /* of its details; -1: not told */
+    struct growing text, proof;
 };
 
-static struct slice joined(struct chat_reader *r, struct slice a, struct slice b) {
-    if (a.len == 0 || b.len == 0) return a.len > 0 ? a : b;
-    char *to = arena_alloc(r->a, a.len + b.len);
-    memcpy(to, a.ptr, a.len);
-    memcpy(to + a.len, b.ptr, b.len);
-    return slice_make(to, a.len + b.len);
+static void join(struct chat_reader *r, struct growing *g, struct slice *to, struct slice piece) {
+    size_t len = to->len + piece.len;
+    if (to->len == 0) *to = piece;
+    if (to->len == len) return;
+    if (g->at != to->ptr || g->cap < len) {
+        *g = (struct growing){arena_alloc(r->a, 2 * len), 2 * len};
+        memcpy(g->at, to->ptr, to->len);
+    }
+    memcpy(g->at + to->len, piece.ptr, piece.len);
+    *to = slice_make(g->at, len);
 }
 
 /* {"type":"reasoning.text","text","signature"}, {"type":"reasoning.summary","summary"},
@@ -279,8 +301,8 @@ static void read_detail(struct chat_reader *r, struct slice raw, struct details 
         d->open = add_thought(r, ps, PART_REASONING, FROM_DETAILS, raw);
         d->index = index;
     }
-    d->open->text = joined(r, d->open->text, words);
-    d->open->proof = joined(r, d->open->proof, data.len > 0 ? data : signature);
+    join(r, &d->text, &d->open->text, words);
+    join(r, &d->proof, &d->open->proof, data.len > 0 ? data : signature);
     if (id.len > 0) d->open->item_id = id;
 }
 

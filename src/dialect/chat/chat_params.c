@@ -57,8 +57,8 @@ static int take_format(struct chat_reader *r, struct field *f) {
     f->is_understood = true;
     if (slice_eq(type, SLICE("text"))) format->kind = FORMAT_TEXT;
     else if (slice_eq(type, SLICE("json_object"))) format->kind = FORMAT_JSON_OBJECT;
-    else if (!slice_eq(type, SLICE("json_schema"))) f->is_understood = false;
-    if (format->kind != FORMAT_UNSET || !f->is_understood) return 0;
+    else if (!slice_eq(type, SLICE("json_schema"))) format->kind = FORMAT_OTHER;
+    if (format->kind != FORMAT_UNSET) return 0;
     if (!json_text_is(schema, '{'))
         return request_refuse_missing(r->fault, "response_format.json_schema");
     format->kind = FORMAT_JSON_SCHEMA;

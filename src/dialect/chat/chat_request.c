@@ -190,6 +190,7 @@ int chat_decode_request(struct slice body, struct arena *a, struct llm_request *
     struct reader r = {
         .c = {.a = a, .rq = out, .fault = fault, .params_end = &out->params}};
     int rc = chat_peek_request(body, a, &out->env, fault);
+    if (rc == 0) rc = request_check_size(body, fault);
     if (rc == 0) rc = read_root(&r, body);
     if (rc) return rc;
     settle_functions(&r);

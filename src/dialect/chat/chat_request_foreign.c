@@ -19,7 +19,8 @@ struct foreign {
     struct translation *t;
     const struct capabilities *caps;
     struct request_fault *fault;
-    unsigned n_written; /* messages */
+    unsigned n_written;  /* messages */
+    bool last_is_result; /* the last one of them is a tool's */
 };
 
 static bool is_from(const struct foreign *f, const char *origin) {
@@ -259,6 +260,7 @@ static void system_parts(struct foreign *f, const struct message *first,
 
 static void begin_message(struct foreign *f, const char *role) {
     if (f->n_written++ > 0) chat_w_text(&f->x, ",");
+    f->last_is_result = strcmp(role, "tool") == 0;
     chat_w_open(&f->x);
     chat_w_string(&f->x, "role", slice_cstr(role));
 }
@@ -310,6 +312,7 @@ static bool any_attachment(const struct message *first, const struct message *en
 
 static void result_line(struct foreign *f, const struct part *p, unsigned *n) {
     bool is_text = p->kind == PART_TEXT || p->kind == PART_REFUSAL;
+    if (p->kind == PART_OPAQUE) drop(f->t, "messages[].content");
     if (!is_text && !is_plain_text(p) && !is_attachment(p)) return;
     if ((*n)++ > 0) jw(&f->x.w, SLICE("\\n"));
     if (is_text) jw_escaped(&f->x.w, p->text);
@@ -374,7 +377,7 @@ static const struct part *only_text(const struct foreign *f, const struct messag
 static void user_message(struct foreign *f, const struct message *m, const struct message *first,
                          const struct message *end) {
     const struct part *only = m && first == end ? only_text(f, m) : NULL;
-    if (first != end && !f->caps->user_after_tool) {
+    if (f->last_is_result && !f->caps->user_after_tool) {
         begin_message(f, "assistant");
         chat_w_string(&f->x, "content", SLICE("OK"));
         chat_w_close(&f->x);
@@ -452,7 +455,7 @@ static void reasoning(struct foreign *f, const struct message *m) {
     case REASONING_CONTENT: plain_reasoning(f, m, "reasoning_content"); break;
     case REASONING_PLAIN: plain_reasoning(f, m, "reasoning"); break;
     case REASONING_DETAILS:
-        chat_w_thoughts(&f->x, m,
+        chat_w_thoughts(&f->x, m, CHAT_SIGNATURE_FORMAT,
                         is_from(f, "messages") ? CHAT_SIGNATURE_FORMAT : SLICE_NULL);
         break;
     }
@@ -550,11 +553,15 @@ static void parameters(struct foreign *f, struct slice schema) {
     chat_w_key(&f->x, SLICE("parameters"));
     if (!json_text_is(schema, '{') || inside >= schema.len || schema.ptr[inside] == '}') {
         chat_w_text(&f->x, "{\"type\":\"object\",\"properties\":{}}");
-    } else if (json_find_member(schema, SLICE("type"), &type)) {
-        jw_raw(&f->x.w, schema);
-    } else {
+    } else if (!json_find_member(schema, SLICE("type"), &type)) {
         chat_w_text(&f->x, "{\"type\":\"object\",");
         jw_raw(&f->x.w, slice_from(schema, inside));
+    } else if (json_text_is_null(type.value)) {
+        jw_raw(&f->x.w, slice_make(schema.ptr, (size_t)(type.value.ptr - schema.ptr)));
+        chat_w_text(&f->x, "\"object\"");
+        jw_raw(&f->x.w, slice_from(schema, (size_t)(type.value.ptr - schema.ptr) + 4));
+    } else {
+        jw_raw(&f->x.w, schema);
     }
 }
 
@@ -754,6 +761,8 @@ static void effort(struct foreign *f) {
     const struct reasoning_ask *ask = &f->x.rq->reasoning;
     const struct capabilities *caps = f->caps;
     struct slice word = ask->effort;
+    /* who knows the highest efforts knows "none", too */
+    if (ask->thinking == THINKING_OFF) word = caps->top_effort ? SLICE("none") : SLICE_NULL;
     if (word.len == 0 && ask->thinking == THINKING_BUDGET)
         word = effort_of_budget(ask->budget_tokens);
     if (!caps->reasoning_effort) {

@@ -182,7 +182,7 @@ static void message_extras(struct chat_writer *x, const struct message *m) {
         chat_w_key(x, f->key);
         jw_raw(&x->w, f->value);
     }
-    if (!all) chat_w_thoughts(x, m, SLICE_NULL);
+    if (!all) chat_w_thoughts(x, m, SLICE_NULL, SLICE_NULL);
 }
 
 static void message(struct chat_writer *x, const struct message *m) {

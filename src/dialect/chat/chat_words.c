@@ -93,10 +93,11 @@ static void w_counter(struct json_writer *w, struct slice key, int64_t n) {
 }
 
 void chat_w_usage(struct json_writer *w, const struct usage *u) {
-    struct json_member m;
+    struct json_member in, answer;
     bool is_whole = u->in_total >= 0 && u->out_total >= 0 && json_text_is(u->wire, '{');
-    if (is_whole &&
-        json_find_member(u->wire, SLICE("prompt_tokens"), &m)) {
+    /* chat's own: of other dialects' usage, some servers' has one of the two */
+    if (is_whole && json_find_member(u->wire, SLICE("prompt_tokens"), &in) &&
+        json_find_member(u->wire, SLICE("completion_tokens"), &answer)) {
         jw_raw(w, u->wire);
         return;
     }

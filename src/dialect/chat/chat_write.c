@@ -138,7 +138,7 @@ bool chat_is_thought(const struct part *p) {
 static void w_thought(struct chat_writer *x, const struct part *p, unsigned index,
                       struct slice format) {
     chat_w_open(x);
-    if (p->kind == PART_REDACTED) {
+    if (p->kind == PART_REDACTED && p->proof.len > 0) {
         chat_w_string(x, "type", SLICE("reasoning.encrypted"));
         chat_w_string(x, "data", p->proof);
     } else {
@@ -152,13 +152,17 @@ static void w_thought(struct chat_writer *x, const struct part *p, unsigned inde
     chat_w_close(x);
 }
 
-void chat_w_thoughts(struct chat_writer *x, const struct message *m, struct slice format) {
+void chat_w_thoughts(struct chat_writer *x, const struct message *m, struct slice signed_format,
+                     struct slice data_format) {
     unsigned n = 0;
     for (unsigned i = 0; i < m->n_parts; i++) {
-        if (!chat_is_thought(&m->parts[i])) continue;
+        const struct part *p = &m->parts[i];
+        bool says_nothing = p->text.len == 0 && p->proof.len == 0;
+        if (!chat_is_thought(p) || says_nothing) continue;
         if (n == 0) chat_w_key(x, SLICE("reasoning_details"));
         chat_w_text(x, n == 0 ? "[" : ",");
-        w_thought(x, &m->parts[i], n++, format);
+        bool is_signed = p->kind == PART_REASONING && p->proof.len > 0;
+        w_thought(x, p, n++, is_signed ? signed_format : data_format);
     }
     if (n > 0) chat_w_text(x, "]");
     if (n > 0) x->has_member = true;

@@ -572,14 +572,14 @@ static int read_thinking_member(struct reader *r, struct slice value, bool *is_w
     return messages_read_thinking(value, r->a, &r->rq->reasoning, r->fault);
 }
 
-static int read_format(struct reader *r, const char *name, struct slice value, bool *is_whole) {
+static int read_format(struct reader *r, const char *name, struct slice value) {
     struct output_format *f = &r->rq->format;
     char schema_name[48];
     snprintf(schema_name, sizeof schema_name, "%s.schema", name);
     if (!json_text_is(value, '{')) return request_refuse_type(r->fault, name, "an object", value);
     struct slice schema = json_member(value, SLICE("schema"), r->a);
     if (!slice_eq(json_member_string(value, SLICE("type"), r->a), SLICE("json_schema"))) {
-        *is_whole = false;
+        f->kind = FORMAT_OTHER;
         return 0;
     }
     if (is_absent(schema)) return request_refuse_missing(r->fault, schema_name);
@@ -592,7 +592,8 @@ static int read_format(struct reader *r, const char *name, struct slice value, b
 
 /* The older spelling gives way to the newer one, whichever comes first. */
 static int read_old_format(struct reader *r, struct slice value, bool *is_whole) {
-    return r->rq->format.kind ? 0 : read_format(r, "output_format", value, is_whole);
+    (void)is_whole;
+    return r->rq->format.kind ? 0 : read_format(r, "output_format", value);
 }
 
 static int read_output_config(struct reader *r, struct slice value, bool *is_whole) {
@@ -603,7 +604,7 @@ static int read_output_config(struct reader *r, struct slice value, bool *is_who
     if (!is_absent(effort) && !json_text_is(effort, '"'))
         return request_refuse_type(r->fault, "output_config.effort", "a string", effort);
     if (!is_absent(effort)) r->rq->reasoning.effort = json_text_string(effort, r->a);
-    return is_absent(format) ? 0 : read_format(r, "output_config.format", format, is_whole);
+    return is_absent(format) ? 0 : read_format(r, "output_config.format", format);
 }
 
 static int read_metadata(struct reader *r, struct slice value, bool *is_whole) {
@@ -745,6 +746,7 @@ static int decode(struct slice body, struct arena *a, bool is_count, struct llm_
     struct reader r = {.a = a, .rq = out, .fault = fault, .params_end = &out->params};
     int rc = is_count ? messages_peek_count(body, a, &out->env, fault)
                       : messages_peek_request(body, a, &out->env, fault);
+    if (rc == 0) rc = request_check_size(body, fault);
     if (rc == 0) rc = read_root(&r, body);
     if (rc == 0) rc = read_system(&r);
     if (rc == 0) rc = read_messages(&r);

@@ -278,6 +278,37 @@ static void w_web_search(struct messages_writer *x, const struct tool *t) {
     if (json_text_is(place, '{')) w_raw(x, "user_location", place);
 }
 
+/* Chat asks for it with a member of the root; NULL: it does not, or is not heard. */
+static struct slice search_options(const struct messages_writer *x) {
+    const struct field *f = is_from(x, "chat") ? find_param(x, "web_search_options") : NULL;
+    bool is_heard = f && json_text_is(f->value, '{') && x->caps->family == PROOF_ANTHROPIC &&
+                    x->rq->tool_choice != TOOL_CHOICE_ALLOWED &&
+                    !has_tool_named(x, SLICE("web_search"));
+    return is_heard ? f->value : SLICE_NULL;
+}
+
+/* The place is one level deeper there: {"type":"approximate","approximate":{…}}. */
+static void w_search_options(struct messages_writer *x, struct slice options) {
+    struct slice place = json_member(options, SLICE("user_location"), x->a),
+                 inner = json_member(place, SLICE("approximate"), x->a), key, value;
+    struct json_walk w = json_walk_begin(inner);
+    messages_w_element(x);
+    messages_w_open(x, "{");
+    messages_w_string(x, "type", SLICE("web_search_20250305"));
+    messages_w_string(x, "name", SLICE("web_search"));
+    if (json_text_is(inner, '{')) {
+        messages_w_key(x, "user_location");
+        messages_w_open(x, "{");
+        messages_w_string(x, "type", SLICE("approximate"));
+        while (json_walk_member(&w, &key, &value)) {
+            struct field f = {.key = json_text_unescape(key, x->a), .value = value};
+            if (!slice_eq(f.key, SLICE("type"))) messages_w_fields(x, &f);
+        }
+        messages_w_close(x, "}");
+    }
+    messages_w_close(x, "}");
+}
+
 /* A tool that takes free text, as a function of one string. */
 static void w_custom(struct messages_writer *x, const struct tool *t) {
     struct slice format = messages_compact(t->format, x->a), text = t->description;
@@ -374,22 +405,35 @@ static bool w_seen_tools(struct messages_writer *x) {
     return true;
 }
 
+static void open_tools(struct messages_writer *x, unsigned n) {
+    if (n > 0) return;
+    messages_w_key(x, "tools");
+    messages_w_open(x, "[");
+}
+
 /* True: there are some. */
 static bool w_tools(struct messages_writer *x) {
+    struct slice search = search_options(x);
     unsigned n = 0;
     for (const struct tool *t = x->rq->tools; t; t = t->next) {
         if (!is_writable(x, t)) continue;
-        if (n++ == 0) {
-            messages_w_key(x, "tools");
-            messages_w_open(x, "[");
-        }
+        open_tools(x, n++);
         w_tool(x, t);
+    }
+    if (search.ptr) {
+        open_tools(x, n++);
+        w_search_options(x, search);
     }
     if (n > 0) messages_w_close(x, "]");
     return n > 0;
 }
 
 /* ---- tool_choice (1.4) ---- */
+
+static bool is_forced(const struct llm_request *rq) {
+    return rq->tool_choice == TOOL_CHOICE_REQUIRED || rq->tool_choice == TOOL_CHOICE_NAMED ||
+           rq->tool_choice == TOOL_CHOICE_NAMED_CUSTOM;
+}
 
 static int refuse_choice(struct messages_writer *x, const char *why) {
     return request_refuse(x->fault, "invalid_value", "tool_choice", "Invalid 'tool_choice': %s",
@@ -410,9 +454,9 @@ static const char *choice_type(const struct messages_writer *x) {
 
 static void w_choice(struct messages_writer *x) {
     const char *type = choice_type(x);
-    bool is_forced = type && (strcmp(type, "any") == 0 || strcmp(type, "tool") == 0);
     if (!type) return;
-    if (is_forced && is_thinking(x)) {
+    bool must_call = strcmp(type, "any") == 0 || strcmp(type, "tool") == 0;
+    if (must_call && is_thinking(x)) {
         type = "auto"; /* thinking and a forced call exclude each other */
         messages_drop(x, "tool_choice");
     }
@@ -432,6 +476,8 @@ static int w_foreign_tools(struct messages_writer *x) {
         w_choice(x);
     } else if (x->rq->tool_choice == TOOL_CHOICE_ALLOWED && x->rq->tools) {
         return refuse_choice(x, "none of the allowed tools is among 'tools'.");
+    } else if (is_forced(x->rq)) {
+        return refuse_choice(x, "there is no tool that this model's provider could call.");
     } else if (w_seen_tools(x)) {
         w_raw(x, "tool_choice", SLICE("{\"type\":\"none\"}")); /* nobody could answer a call */
     }
@@ -544,8 +590,12 @@ static void note_fields(struct messages_writer *x) {
 }
 
 static void note_params(struct messages_writer *x) {
+    bool searches = search_options(x).ptr;
     for (const struct field *f = x->rq->params; f; f = f->next) {
-        if (f->is_understood || !messages_is_said(f->value)) continue;
+        bool is_search = slice_eq(f->key, SLICE("web_search_options")) &&
+                         json_text_is(f->value, '{'); /* {} asks for it, too */
+        if (is_search && searches) continue;
+        if (f->is_understood || (!messages_is_said(f->value) && !is_search)) continue;
         if (slice_eq(f->key, SLICE("thinking")) && x->thinking != MESSAGES_THINKING_UNSAID)
             continue;
         if (x->t) translation_drop_slice(x->t, f->key);

@@ -17,9 +17,9 @@ int responses_decode_request(struct slice body, struct arena *a, struct llm_requ
                           struct request_fault *fault) MUST_CHECK;
 int responses_encode_request(const struct llm_request *rq, struct translation *t, struct buf *out,
                           struct request_fault *fault) MUST_CHECK;
-/* What an answer repeats of its request. `store` is true only when rq->store is 1: whoever keeps the
- * answer sets it, whoever does not leaves or unsets it. Very large tools and instructions are left
- * out, so that not every event of a stream carries them. */
+/* What an answer repeats of its request. `store` is true only when rq->store is 1: whoever keeps
+ * the answer sets it, whoever does not leaves or unsets it. Very large tools and instructions are
+ * left out, so that not every event of a stream carries them. */
 int responses_encode_echo(const struct llm_request *rq, struct buf *out) MUST_CHECK;
 
 /* A message item's members but role and content: its type, too, which may be absent. */
@@ -107,8 +107,8 @@ void responses_w_format(struct responses_writer *x);
 /* ---- streams and answers ---- */
 
 struct decoder *responses_decoder_new(void);
-int responses_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct event_sink *sink,
-                        struct err *e) MUST_CHECK;
+int responses_decoder_feed(struct decoder *d, const struct sse_frame *f,
+                           const struct event_sink *sink, struct err *e) MUST_CHECK;
 int responses_decoder_finish(struct decoder *d, const struct event_sink *sink,
                           struct err *e) MUST_CHECK;
 void responses_decoder_free(struct decoder *d);

@@ -82,7 +82,7 @@ static void text_part(struct responses_writer *x, const char *type, struct slice
 /* Adapting has refused ids of files that are another provider's. */
 static void file_id(struct responses_writer *x, const struct part *p, bool has_content) {
     responses_w_string(x, "file_id", p->file_id);
-    if (!has_content && !p->file_id.ptr && !x->is_native) refuse_part(x, "images and files of nothing");
+    if (!has_content && !p->file_id.ptr && !x->is_native) refuse_part(x, "files without content");
 }
 
 static void image_value(struct responses_writer *x, const struct part *p) {
@@ -228,12 +228,20 @@ static void native_message(struct responses_writer *x, const struct message *m,
     responses_w_close(x, '}');
 }
 
+/* An item of this dialect without a word in the model, not a part of what somebody says. */
+static bool is_own_item(const struct responses_writer *x, const struct part *p) {
+    return !p->message_item && x->rq->origin && strcmp(x->rq->origin, dialect_responses.name) == 0;
+}
+
 static void foreign_message(struct responses_writer *x, const struct message *m,
                             const struct part *p, unsigned n) {
     bool says_something = false, is_assistant = m->role == ROLE_ASSISTANT;
     for (unsigned i = 0; i < n; i++) {
         says_something |= is_content(&p[i]) && (!is_assistant || is_text(&p[i]));
-        if (p[i].kind == PART_OPAQUE) drop_opaque(x, &p[i]);
+        if (p[i].kind == PART_OPAQUE && m->role == ROLE_USER && !is_own_item(x, &p[i]))
+            refuse_part(x, "content of a type of its own");
+        else if (p[i].kind == PART_OPAQUE)
+            drop_opaque(x, &p[i]);
     }
     if (!says_something) return;
     responses_w_element(x);

@@ -262,6 +262,7 @@ int responses_decode_request(struct slice body, struct arena *a, struct llm_requ
     struct responses_reader r = {.a = a, .rq = out, .fault = fault, .params_end = &out->params};
     int rc = responses_peek_request(body, a, &out->env, fault);
     out->store = out->env.store;
+    if (rc == 0) rc = request_check_size(body, fault);
     if (rc == 0) rc = note_members(&r, body, values);
     for (size_t k = 0; rc == 0 && k < N_MEMBERS; k++) {
         if (values[k].ptr && !json_text_is_null(values[k]))

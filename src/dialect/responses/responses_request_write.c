@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The model's request as a body of this API. One in our own words: member by member as it came, but
- * for the input and the instructions, which are written from the messages. Another's: from the typed
- * fields (translation.md 1.3 to 1.10, 2.2, 2.4). */
+ * for the input and the instructions, which are written from the messages. Another's: from the
+ * typed fields (translation.md 1.3 to 1.10, 2.2, 2.4). */
 #include "dialect/responses/responses-private.h"
 
 #include <stdio.h>
@@ -265,11 +265,26 @@ static void include(struct responses_writer *x) {
     responses_w_close(x, ']');
 }
 
+static void refuse_forced_choice(struct responses_writer *x) {
+    const struct llm_request *rq = x->rq;
+    bool is_forced = rq->tool_choice == TOOL_CHOICE_REQUIRED ||
+                     rq->tool_choice == TOOL_CHOICE_NAMED ||
+                     rq->tool_choice == TOOL_CHOICE_NAMED_CUSTOM ||
+                     (rq->tool_choice == TOOL_CHOICE_ALLOWED && rq->allowed_is_required);
+    if (!is_forced || x->rc) return;
+    x->rc = request_refuse(x->fault, "invalid_value", "tool_choice",
+                           "Invalid 'tool_choice': there is no tool that this model's upstream "
+                           "could call. Send 'tools' that it takes, or let it choose.");
+}
+
 static void tools(struct responses_writer *x) {
     const struct llm_request *rq = x->rq;
     size_t before = x->w.out->len;
     responses_w_tools(x);
-    if (x->w.out->len == before) return; /* without tools there is nothing to choose */
+    if (x->w.out->len == before) { /* without tools there is nothing to choose */
+        refuse_forced_choice(x);
+        return;
+    }
     responses_w_tool_choice(x);
     if (rq->parallel_tools == 0 && rq->tool_choice != TOOL_CHOICE_NONE)
         responses_w_bool(x, "parallel_tool_calls", false);
@@ -312,8 +327,17 @@ static void drop_others(struct responses_writer *x) {
     }
 }
 
+/* A last message of the assistant's is no beginning of the answer here. */
+static void drop_prefill(struct responses_writer *x) {
+    const struct message *last = x->rq->messages_end;
+    bool is_prefill = last && last->role == ROLE_ASSISTANT && last->n_parts > 0 &&
+                      last->parts[last->n_parts - 1].kind == PART_TEXT;
+    if (is_prefill && strcmp(x->rq->origin, "messages") == 0) translation_drop(x->t, "prefill");
+}
+
 static void foreign_body(struct responses_writer *x) {
     const struct llm_request *rq = x->rq;
+    drop_prefill(x);
     responses_w_string(x, "model", rq->env.model);
     responses_w_instructions(x);
     responses_w_key(x, "input");

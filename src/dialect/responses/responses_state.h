@@ -8,10 +8,10 @@
 #include "base/buf.h"
 
 /* Appends the items of the body's `input`, with commas between and no brackets: objects that all
- * have an "id" and a "type". An id that is missing is made of the item's kind, `seed` and its place,
- * as in "msg_<seed>_0" (the same for the same input; a response's id without its prefix is a good
- * seed: letters, digits, '_' and '-' are kept of it). A string becomes one user's message. Nothing
- * for an absent input. body: what peek_request accepts. 0, -ERR_LIMIT (out is full),
+ * have an "id" and a "type". An id that is missing is made of the item's kind, `seed` and its
+ * place, as in "msg_<seed>_0" (the same for the same input; a response's id without its prefix is a
+ * good seed: letters, digits, '_' and '-' are kept of it). A string becomes one user's message.
+ * Nothing for an absent input. body: what peek_request accepts. 0, -ERR_LIMIT (out is full),
  * -ERR_PROTOCOL (not such a body). */
 int responses_input_items(struct slice body, struct slice seed, struct arena *a,
                           struct buf *out) MUST_CHECK;

@@ -8,16 +8,22 @@
 static void parameters(struct responses_writer *x, struct slice schema) {
     struct json_walk w = json_walk_begin(schema);
     struct slice key, value;
-    bool is_empty = true, has_type = false;
+    struct slice type = SLICE_NULL;
+    bool is_empty = true;
     responses_w_key(x, "parameters");
     while (json_walk_member(&w, &key, &value)) {
         is_empty = false;
-        has_type |= slice_eq(key, SLICE("type")) && !json_text_is_null(value);
+        if (slice_eq(key, SLICE("type"))) type = value;
     }
     if (is_empty) {
         jw(&x->w, SLICE("{\"type\":\"object\",\"properties\":{}}"));
-    } else if (has_type) {
+    } else if (type.ptr && !json_text_is_null(type)) {
         jw_raw(&x->w, schema);
+    } else if (type.ptr) {
+        size_t at = (size_t)(type.ptr - schema.ptr);
+        jw_raw(&x->w, slice_sub(schema, 0, at));
+        jw(&x->w, SLICE("\"object\""));
+        jw_raw(&x->w, slice_from(schema, at + type.len));
     } else {
         jw(&x->w, SLICE("{\"type\":\"object\","));
         jw_raw(&x->w, slice_from(schema, 1));

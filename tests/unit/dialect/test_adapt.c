@@ -85,15 +85,21 @@ static void expect(const struct dialect *from, const struct dialect *to, struct 
     close_trial(&x);
 }
 
-static void expect_refused(const struct dialect *from, const struct dialect *to,
-                           struct capabilities caps, const char *body, const char *param) {
+static void expect_fault(const struct dialect *from, const struct dialect *to,
+                         struct capabilities caps, const char *body, const char *param,
+                         const char *code) {
     struct trial x = adapt(from, to, caps, body);
     if (x.rc == 0) fail_msg("taken: %s", body);
     assert_int_equal(x.rc, -ERR_USAGE);
     assert_string_equal(x.fault.param, param);
-    assert_string_equal(x.fault.code, "unsupported_parameter");
+    assert_string_equal(x.fault.code, code);
     assert_true(strlen(x.fault.message) > 20);
     close_trial(&x);
+}
+
+static void expect_refused(const struct dialect *from, const struct dialect *to,
+                           struct capabilities caps, const char *body, const char *param) {
+    expect_fault(from, to, caps, body, param, "unsupported_parameter");
 }
 
 static const struct capabilities anthropic = {.family = PROOF_ANTHROPIC,
@@ -117,6 +123,7 @@ static const struct capabilities anthropic = {.family = PROOF_ANTHROPIC,
     "{\"role\":\"assistant\",\"content\":null,\"tool_calls\":[{\"id\":\"a\",\"type\":\"function\","    \
     "\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}},{\"id\":\"b\",\"type\":\"function\","       \
     "\"function\":{\"name\":\"g\",\"arguments\":\"{}\"}}]}"
+#define CALL(id) "{\"id\":\"" id "\",\"function\":{\"name\":\"f\",\"arguments\":\"{}\"}}"
 #define RESULT(id) "{\"role\":\"tool\",\"tool_call_id\":\"" id "\",\"content\":\"r" id "\"}"
 
 static void results_in_place_stay(void **state) {
@@ -126,6 +133,16 @@ static void results_in_place_stay(void **state) {
                        "tool result a <ra>\ntool result b <rb>\nuser text <u>\n";
     expect(&dialect_chat, &to_messages, anthropic, body, same);
     expect(&dialect_chat, &to_responses, openai, body, same);
+}
+
+/* Ids that come twice are answered in order, whatever stands between; a third result is nobody's. */
+static void calls_of_one_id_are_answered_in_order(void **state) {
+    (void)state;
+    expect(&dialect_chat, &to_responses, openai,
+           CHAT(USER ",{\"role\":\"assistant\",\"tool_calls\":[" CALL("x") "," CALL("y") "," CALL("x")
+                "]}," RESULT("x") "," RESULT("y") "," RESULT("x") "," RESULT("x")),
+           "user text <u>\nassistant call x f <{}> call y f <{}> call x f <{}>\n"
+           "tool result x <rx>\ntool result y <ry>\ntool result x <rx>\nuser text <rx>\n");
 }
 
 static void results_in_the_order_of_their_calls(void **state) {
@@ -461,6 +478,13 @@ static void envelopes_do_not_reach_the_same_dialect(void **state) {
     thought_body(&b, THOUGHT_BEGIN "EqoB", NULL, THOUGHT_END);
     expect(&dialect_messages, &to_messages, anthropic, b.ptr,
            "user text <u>\nassistant thought ~EqoB <t> text <a>\nuser text <u>\n");
+    /* of a server that signs nothing: to Anthropic it would be a wrong signature */
+    buf_reset(&b);
+    thought_body(&b, THOUGHT_BEGIN, NULL, THOUGHT_END);
+    expect(&dialect_messages, &to_messages, anthropic, b.ptr,
+           "user text <u>\nassistant text <a>\nuser text <u>\n");
+    expect(&dialect_messages, &to_messages, (struct capabilities){.family = PROOF_NONE}, b.ptr,
+           "user text <u>\nassistant thought <t> text <a>\nuser text <u>\n");
     buf_dispose(&b);
 }
 
@@ -593,6 +617,50 @@ static void what_cannot_be_meant_is_refused(void **state) {
                    "tool_choice");
 }
 
+/* So many that looking each of them up would take the gateway's time from everybody. */
+static void too_much_is_refused(void **state) {
+    (void)state;
+    struct buf b;
+    buf_init(&b, (size_t)16 << 20);
+    put(&b, SLICE("{\"model\":\"m\",\"input\":\"u\",\"tools\":[{\"type\":\"web_search\"}"));
+    for (unsigned i = 0; i < 4096; i++) put(&b, SLICE(",{\"type\":\"web_search\"}"));
+    put(&b, SLICE("]}"));
+    put(&b, slice_make("", 1));
+    expect_fault(&dialect_responses, &to_messages, anthropic, b.ptr, "tools",
+                 "array_above_max_length");
+    buf_reset(&b);
+    put(&b, SLICE("{\"model\":\"m\",\"messages\":[" USER "],\"tools\":[],\"tool_choice\":{\"type\":"
+                  "\"allowed_tools\",\"allowed_tools\":{\"mode\":\"auto\",\"tools\":[{\"name\":\"f\"}"));
+    for (unsigned i = 0; i < 4096; i++) put(&b, SLICE(",{\"name\":\"f\"}"));
+    put(&b, SLICE("]}}}"));
+    put(&b, slice_make("", 1));
+    expect_fault(&dialect_chat, &to_messages, anthropic, b.ptr, "tool_choice",
+                 "array_above_max_length");
+    buf_dispose(&b);
+}
+
+/* What a decoder keeps of an object is more than its two bytes. */
+static void bodies_of_nothing_but_objects_are_refused(void **state) {
+    static const struct dialect *const all[] = {&dialect_chat, &dialect_messages,
+                                                &dialect_responses};
+    (void)state;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        struct arena *a = arena_new();
+        struct request_fault fault = {.message = ""};
+        struct llm_request rq;
+        struct buf b;
+        buf_init(&b, (size_t)16 << 20);
+        put(&b, SLICE("{\"model\":\"m\",\"max_tokens\":1,\"input\":\"u\",\"messages\":[" USER
+                      "],\"metadata\":{\"user_id\":\"{{{\"},\"x\":[{}"));
+        for (unsigned n = 0; n < 1u << 19; n++) put(&b, SLICE(",{}"));
+        put(&b, SLICE("]}"));
+        assert_int_equal(all[i]->decode_request(buf_slice(&b), a, &rq, &fault), -ERR_USAGE);
+        assert_non_null(strstr(fault.message, "JSON objects"));
+        buf_dispose(&b);
+        arena_free(a);
+    }
+}
+
 static void what_means_nothing_is_taken(void **state) {
     (void)state;
     static const char *const bodies[] = {
@@ -629,6 +697,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(results_in_place_stay),
         cmocka_unit_test(results_in_the_order_of_their_calls),
+        cmocka_unit_test(calls_of_one_id_are_answered_in_order),
         cmocka_unit_test(a_missing_result_is_made_up),
         cmocka_unit_test(an_orphan_becomes_the_users_text),
         cmocka_unit_test(system_texts_between_move_behind),
@@ -648,6 +717,8 @@ int main(void) {
         cmocka_unit_test(stops_without_a_parameter),
         cmocka_unit_test(structured_output_as_a_tool),
         cmocka_unit_test(what_cannot_be_meant_is_refused),
+        cmocka_unit_test(too_much_is_refused),
+        cmocka_unit_test(bodies_of_nothing_but_objects_are_refused),
         cmocka_unit_test(what_means_nothing_is_taken),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

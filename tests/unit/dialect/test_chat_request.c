@@ -183,6 +183,34 @@ static void requests_round_trip(void **state) {
 
 /* ---- the model ---- */
 
+/* As they were streamed, a word each: they grow in one place, which is not copied for each. */
+static void reasoning_in_pieces_grows(void **state) {
+    (void)state;
+    enum { PIECES = 20000 };
+    struct arena *a = arena_new();
+    struct llm_request rq;
+    struct buf b;
+    buf_init(&b, (size_t)4 << 20);
+    put(&b, SLICE("{\"model\":\"m\",\"messages\":[{\"role\":\"assistant\",\"content\":\"x\","
+                  "\"reasoning_details\":["));
+    for (unsigned i = 0; i < PIECES; i++)
+        put(&b, SLICE("{\"text\":\"word \",\"index\":0},"));
+    put(&b, SLICE("{\"signature\":\"s1\",\"index\":0},{\"signature\":\"s2\",\"index\":0},"
+                  "{\"text\":\"next\",\"index\":1}]}]}"));
+    decode(buf_slice(&b), a, &rq);
+    const struct part *p = rq.messages->parts;
+    assert_int_equal(rq.messages->n_parts, 3);
+    assert_int_equal(p[0].kind, PART_REASONING);
+    assert_int_equal(p[0].text.len, PIECES * 5);
+    for (unsigned i = 0; i < PIECES; i++)
+        assert_slices(slice_sub(p[0].text, i * 5, 5), SLICE("word "));
+    assert_slices(p[0].proof, SLICE("s1s2"));
+    assert_slices(p[1].text, SLICE("next"));
+    assert_in_range(arena_used_bytes(a), 0, 4 << 20);
+    buf_dispose(&b);
+    arena_free(a);
+}
+
 static void messages_are_understood(void **state) {
     (void)state;
     struct arena *a = arena_new();
@@ -337,6 +365,7 @@ static void a_full_buffer_is_told(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(requests_round_trip),
+        cmocka_unit_test(reasoning_in_pieces_grows),
         cmocka_unit_test(messages_are_understood),
         cmocka_unit_test(tools_and_choices_are_understood),
         cmocka_unit_test(the_stream_flag_follows_the_envelope),
