@@ -265,6 +265,7 @@ static void include(struct responses_writer *x) {
     responses_w_close(x, ']');
 }
 
+/* A call was asked for: an answer without one would be another than was meant. */
 static void refuse_forced_choice(struct responses_writer *x) {
     const struct llm_request *rq = x->rq;
     bool is_forced = rq->tool_choice == TOOL_CHOICE_REQUIRED ||
