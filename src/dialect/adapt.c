@@ -307,7 +307,7 @@ static int adapt_stops(struct adapter *ad) {
             rq->stop[n++] = rq->stop[i];
     }
     rq->n_stop = n < keep ? n : keep;
-    ad->t->stops = rq->stop + rq->n_stop;
+    ad->t->stops = n > rq->n_stop ? rq->stop + rq->n_stop : NULL;
     ad->t->n_stops = n - rq->n_stop;
     return refuse_slow_stops(ad);
 }
