@@ -55,6 +55,25 @@ bool slice_eq_nocase_bytes(const char *a, const char *b, size_t len);
 static inline bool slice_eq_nocase(struct slice a, struct slice b) {
     return a.len == b.len && slice_eq_nocase_bytes(a.ptr, b.ptr, a.len);
 }
+/* FNV-1a over the slice, on from h; SLICE_HASH_START for the first. For telling texts apart that
+ * nobody gains by confusing: who chooses the text can find two with one hash. */
+#define SLICE_HASH_START UINT64_C(0xcbf29ce484222325)
+#define SLICE_HASH_PRIME UINT64_C(0x100000001b3)
+static inline uint64_t slice_hash(uint64_t h, struct slice s) {
+    for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * SLICE_HASH_PRIME;
+    return h;
+}
+/* The same of an id, for places where 0 means that there is none: an empty one's is 0. */
+static inline uint64_t slice_hash_id(struct slice s) {
+    uint64_t h = slice_hash(SLICE_HASH_START, s);
+    return s.len == 0 ? 0 : h ? h : 1;
+}
+/* Nothing but ' ', \t, \n, \v, \f, \r. */
+static inline bool slice_is_blank(struct slice s) {
+    for (size_t i = 0; i < s.len; i++)
+        if (s.ptr[i] != ' ' && (s.ptr[i] < '\t' || s.ptr[i] > '\r')) return false;
+    return true;
+}
 /* Without leading and trailing SP and HTAB. */
 struct slice slice_trim(struct slice s);
 /* Index of the byte, or -1. */

@@ -277,13 +277,6 @@ static void strip_own(struct adapter *ad) {
 
 /* ---- stops (1.8, 1.9) ---- */
 
-static bool is_blank(struct slice s) {
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] != ' ' && (s.ptr[i] < '\t' || s.ptr[i] > '\r')) return false;
-    }
-    return true;
-}
-
 /* Each byte of the answer may begin each of them. */
 static int refuse_slow_stops(struct adapter *ad) {
     const char *param = ad->from_messages ? "stop_sequences" : "stop";
@@ -303,7 +296,7 @@ static int adapt_stops(struct adapter *ad) {
     /* a stop that we find ends the whole answer: of several choices it would be one's */
     if (ad->to_chat && ad->caps->openai_fields && rq->env.n <= 1) keep = CHAT_MAX_STOPS;
     for (unsigned i = 0; i < rq->n_stop; i++) {
-        if (rq->stop[i].len > 0 && !(ad->to_messages && is_blank(rq->stop[i])))
+        if (rq->stop[i].len > 0 && !(ad->to_messages && slice_is_blank(rq->stop[i])))
             rq->stop[n++] = rq->stop[i];
     }
     rq->n_stop = n < keep ? n : keep;

@@ -687,16 +687,11 @@ static int on_end(struct shaper *s, const struct event *ev) {
 
 /* ---- the beginning ---- */
 
-static uint64_t hash(uint64_t h, struct slice s) {
-    for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
-    return h;
-}
-
 static int on_start(struct shaper *s, const struct event *ev) {
     const struct event_start *told = &ev->u.start;
     if (s->has_start) return 0;
     s->has_start = true;
-    s->seed = hash(hash(UINT64_C(0xcbf29ce484222325), told->id), told->model) ^
+    s->seed = slice_hash(slice_hash(SLICE_HASH_START, told->id), told->model) ^
               (uint64_t)told->created;
     if (buf_append(&s->model, slice_sub(told->model, 0, MODEL_MAX_BYTES)))
         buf_reset(&s->model); /* cannot be */

@@ -90,10 +90,7 @@ static struct slice message_text(const struct message *m, struct arena *a) {
 /* ---- seed and counts ---- */
 
 static uint64_t mix(uint64_t h, struct slice s) {
-    for (size_t i = 0; i < s.len; i++) {
-        h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
-    }
-    return (h ^ s.len) * UINT64_C(0x9e3779b97f4a7c15);
+    return (slice_hash(h, s) ^ s.len) * UINT64_C(0x9e3779b97f4a7c15);
 }
 
 static void mix_text(void *self, struct slice text) {
@@ -109,10 +106,10 @@ static bool is_thought(const struct part *p) {
  * nor the way of delivery: a gateway may rename the one, and both ways must say the same. Nor what
  * dialects differ in: system or developer, whether thoughts come back. */
 static uint64_t request_seed(const struct llm_request *rq, uint64_t seed) {
-    uint64_t h = UINT64_C(0xcbf29ce484222325) ^ seed;
+    uint64_t h = SLICE_HASH_START ^ seed;
     for (const struct message *m = rq->messages; m; m = m->next) {
         enum role role = m->role == ROLE_DEVELOPER ? ROLE_SYSTEM : m->role;
-        h = (h ^ (uint64_t)role) * UINT64_C(0x100000001b3);
+        h = (h ^ (uint64_t)role) * SLICE_HASH_PRIME;
         for (unsigned i = 0; i < m->n_parts; i++) {
             if (!is_thought(&m->parts[i])) {
                 part_texts(&m->parts[i], mix_text, &h);

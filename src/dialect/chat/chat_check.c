@@ -60,8 +60,7 @@ static void wrong(struct verdict *v, bool is_wrong, const char *problem) {
 /* ---- chunks ---- */
 
 static uint64_t mix(uint64_t h, struct slice s) {
-    for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
-    return (h ^ 0xff) * UINT64_C(0x100000001b3);
+    return (slice_hash(h, s) ^ 0xff) * SLICE_HASH_PRIME;
 }
 
 static bool is_filler(yyjson_val *root) {
@@ -81,7 +80,7 @@ static void check_head(struct checker *c, struct verdict *v, yyjson_val *root) {
           !slice_eq(object, c->is_completions ? SLICE("text_completion")
                                               : SLICE("chat.completion.chunk")),
           "a chunk with another object than the dialect's");
-    uint64_t head = mix(mix(UINT64_C(0xcbf29ce484222325), json_doc_str(id)), json_doc_str(model));
+    uint64_t head = mix(mix(SLICE_HASH_START, json_doc_str(id)), json_doc_str(model));
     head ^= yyjson_get_uint(created);
     wrong(v, c->has_head && head != c->head, "a chunk with another id, created or model");
     c->has_head = true;

@@ -103,18 +103,11 @@ static void put_string(struct chat_feed *x, struct chat_choice *c, enum block_ki
 /* ---- tool calls ---- */
 
 /* FNV-1a; 0 is "none". Ids are compared by it: they need not be kept. */
-static uint64_t hash(struct slice s) {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    if (s.len == 0) return 0;
-    for (size_t i = 0; i < s.len; i++) h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
-    return h ? h : 1;
-}
-
 static void begin_tool(struct chat_feed *x, struct chat_choice *c, struct chat_tool *t,
                        struct slice id, struct slice name) {
     end_block(x, c);
     t->is_begun = true;
-    t->name_hash = hash(name);
+    t->name_hash = slice_hash_id(name);
     t->block = (*x->next_block)++;
     c->any_tool = true;
     struct event *ev = put_of_block(x, EV_BLOCK_BEGIN, c, t->kind, t->block);
@@ -194,7 +187,7 @@ static struct chat_tool *with_id(struct chat_choice *c, uint64_t id_hash) {
 /* Some servers give every parallel call the index 0: another id, or another name after arguments,
  * is another call. */
 static bool is_another(const struct chat_tool *t, const struct fragment *g) {
-    uint64_t id_hash = hash(g->id), name_hash = hash(g->name);
+    uint64_t id_hash = slice_hash_id(g->id), name_hash = slice_hash_id(g->name);
     if (id_hash && t->id_hash) return id_hash != t->id_hash;
     return t->has_args && name_hash && t->name_hash && name_hash != t->name_hash;
 }
@@ -206,9 +199,9 @@ static struct chat_tool *find_tool(struct chat_feed *x, struct chat_choice *c,
     if (c->n_tools > 0) next_index = c->tools[c->n_tools - 1].wire_index + 1;
     if (g->has_index) t = last_with_index(c, g->index);
     else if (x->is_body) t = NULL;
-    else if (g->id.len > 0) t = with_id(c, hash(g->id));
+    else if (g->id.len > 0) t = with_id(c, slice_hash_id(g->id));
     else if (c->n_tools > 0) t = &c->tools[c->n_tools - 1];
-    if (t && is_another(t, g)) t = g->id.len > 0 ? with_id(c, hash(g->id)) : NULL;
+    if (t && is_another(t, g)) t = g->id.len > 0 ? with_id(c, slice_hash_id(g->id)) : NULL;
     return t ? t : add_tool(x, c, g->has_index ? g->index : next_index, g->kind);
 }
 
@@ -228,7 +221,7 @@ static void put_fragment(struct chat_feed *x, struct chat_choice *c, const struc
     struct chat_tool *t = find_tool(x, c, g);
     if (!t) return;
     if (c->pending && &c->tools[c->pending->tool] != t) flush_pending(x, c);
-    if (t->id_hash == 0) t->id_hash = hash(g->id);
+    if (t->id_hash == 0) t->id_hash = slice_hash_id(g->id);
     if (!t->is_begun) {
         bool is_first = !c->pending;
         if (is_first && (g->args || x->is_body)) {

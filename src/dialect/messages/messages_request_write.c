@@ -527,17 +527,10 @@ static void w_sampling(struct messages_writer *x) {
 
 /* ---- the rest ---- */
 
-static bool is_blank(struct slice s) {
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] != ' ' && (s.ptr[i] < '\t' || s.ptr[i] > '\r')) return false;
-    }
-    return true;
-}
-
 static void w_stop(struct messages_writer *x) {
     unsigned n = 0;
     for (unsigned i = 0; i < x->rq->n_stop; i++) {
-        if (!x->is_native && is_blank(x->rq->stop[i])) continue;
+        if (!x->is_native && slice_is_blank(x->rq->stop[i])) continue;
         if (n++ == 0) {
             messages_w_key(x, "stop_sequences");
             messages_w_open(x, "[");

@@ -237,13 +237,11 @@ bool messages_is_native(const struct event_start *start) {
 void messages_w_tool_id(struct json_writer *w, struct slice told, struct slice message_id,
                         uint32_t block) {
     char made[48];
-    uint64_t h = UINT64_C(0xcbf29ce484222325); /* FNV-1a */
     if (told.len > 0) {
         jw_string(w, told);
         return;
     }
-    for (size_t i = 0; i < message_id.len; i++)
-        h = (h ^ (unsigned char)message_id.ptr[i]) * UINT64_C(0x100000001b3);
-    int n = snprintf(made, sizeof made, "\"toolu_%016llx%u\"", (unsigned long long)h, block);
+    int n = snprintf(made, sizeof made, "\"toolu_%016llx%u\"",
+                     (unsigned long long)slice_hash(SLICE_HASH_START, message_id), block);
     jw(w, slice_make(made, (size_t)n));
 }

@@ -86,24 +86,16 @@ static void PRINTF_LIKE(2, 3) fault(struct checker *c, const char *format, ...) 
 
 /* ---- values ---- */
 
-#define HASH_START UINT64_C(0xcbf29ce484222325)
-
-static uint64_t hash_on(uint64_t h, struct slice s) {
-    for (size_t i = 0; i < s.len; i++)
-        h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
-    return h;
-}
-
 static uint64_t hash(struct slice s) {
-    return hash_on(HASH_START, s);
+    return slice_hash(SLICE_HASH_START, s);
 }
 
 static struct value empty_value(void) {
-    return (struct value){.hash = HASH_START};
+    return (struct value){.hash = SLICE_HASH_START};
 }
 
 static void add_to_value(struct value *v, struct slice s) {
-    v->hash = hash_on(v->hash, s);
+    v->hash = slice_hash(v->hash, s);
     v->len += s.len;
 }
 

@@ -136,15 +136,6 @@ static void put_start(struct feed *x, yyjson_val *response) {
 
 /* ---- items ---- */
 
-/* FNV-1a; 0 is "none". Ids are compared by it: they need not be kept. */
-static uint64_t hash(struct slice s) {
-    uint64_t h = UINT64_C(0xcbf29ce484222325);
-    if (s.len == 0) return 0;
-    for (size_t i = 0; i < s.len; i++)
-        h = (h ^ (unsigned char)s.ptr[i]) * UINT64_C(0x100000001b3);
-    return h ? h : 1;
-}
-
 static uint32_t place(yyjson_val *v) {
     return yyjson_is_uint(v) && yyjson_get_uint(v) < NO_PLACE ? (uint32_t)yyjson_get_uint(v)
                                                               : NO_PLACE;
@@ -195,7 +186,7 @@ static struct item *add_item(struct feed *x, enum responses_item_kind kind, uint
  * can be taken. */
 static struct item *need_item(struct feed *x, enum responses_item_kind kind) {
     uint32_t index = place(x->m.output_index);
-    uint64_t id_hash = hash(json_doc_str(x->m.item_id));
+    uint64_t id_hash = slice_hash_id(json_doc_str(x->m.item_id));
     struct item *it = find_item(x->d, index, id_hash);
     if (!it && index == NO_PLACE && id_hash == 0 && x->d->n_items > 0)
         it = &x->d->items[x->d->n_items - 1];
@@ -468,7 +459,7 @@ static struct item *find_untold(struct decoder *d, enum responses_item_kind kind
 /* raw: of the item. index NO_PLACE: not told. */
 static void put_added(struct feed *x, yyjson_val *item, uint32_t index, struct slice raw) {
     enum responses_item_kind kind = responses_item_kind_of(member_str(item, "type"));
-    uint64_t id_hash = hash(member_str(item, "id"));
+    uint64_t id_hash = slice_hash_id(member_str(item, "id"));
     struct item *it = find_untold(x->d, kind, index, id_hash);
     if (it) return;
     it = add_item(x, kind, index, id_hash);
@@ -510,7 +501,7 @@ static struct item *find_finished(struct decoder *d, enum responses_item_kind ki
 static void put_finished(struct feed *x, yyjson_val *item, uint32_t index, struct slice raw,
                          struct slice event) {
     enum responses_item_kind kind = responses_item_kind_of(member_str(item, "type"));
-    uint64_t id_hash = hash(member_str(item, "id"));
+    uint64_t id_hash = slice_hash_id(member_str(item, "id"));
     struct item *it = find_finished(x->d, kind, index, id_hash);
     if (!it) it = add_item(x, kind, index, id_hash);
     if (it && !it->is_done) put_done(x, it, item, raw, event);
@@ -678,7 +669,7 @@ static void on_call(struct feed *x, enum responses_item_kind kind, bool is_whole
 
 static void on_part_done(struct feed *x) {
     struct members *m = &x->m;
-    struct item *it = find_item(x->d, place(m->output_index), hash(json_doc_str(m->item_id)));
+    struct item *it = find_item(x->d, place(m->output_index), slice_hash_id(json_doc_str(m->item_id)));
     if (it && it->kind == RI_MESSAGE && !it->is_done)
         put_finished_part(x, it, part_of(x, it, m->content_index), json_doc_str(m->item_id),
                           m->part);
@@ -686,7 +677,7 @@ static void on_part_done(struct feed *x) {
 
 static void on_annotation(struct feed *x) {
     struct members *m = &x->m;
-    struct item *it = find_item(x->d, place(m->output_index), hash(json_doc_str(m->item_id)));
+    struct item *it = find_item(x->d, place(m->output_index), slice_hash_id(json_doc_str(m->item_id)));
     if (it && it->is_open && it->block_kind == BLOCK_TEXT && yyjson_is_obj(m->annotation) &&
         part_of(x, it, m->content_index) == it->part)
         put_annotation(x, it, m->annotation, raw_of(x, m->annotation));
@@ -695,7 +686,7 @@ static void on_annotation(struct feed *x) {
 /* Events that we have no word for: of an item that we do not understand either, or of nothing. */
 static void on_strange(struct feed *x) {
     struct members *m = &x->m;
-    struct item *it = find_item(x->d, place(m->output_index), hash(json_doc_str(m->item_id)));
+    struct item *it = find_item(x->d, place(m->output_index), slice_hash_id(json_doc_str(m->item_id)));
     put_start(x, NULL);
     if (it && it->kind == RI_OPAQUE && it->is_open) {
         put_opaque(x, it, x->doc.text);
