@@ -324,6 +324,15 @@ unsigned answer_choices(const struct answer *an, const struct answer_choice **ou
     return an->n_choices;
 }
 
+bool answer_is_whole(const struct answer *an) {
+    const struct answer_choice *choices;
+    unsigned n = answer_choices(an, &choices);
+    for (unsigned i = 0; i < n; i++) {
+        if (!choices[i].has_finish || choices[i].finish.reason == STOP_ERROR) return false;
+    }
+    return n > 0 && !answer_error(an);
+}
+
 const struct usage *answer_usage(const struct answer *an) {
     struct answer *mutable = (struct answer *)(uintptr_t)an;
     mutable->usage.wire = buf_slice(&an->usage_wire);

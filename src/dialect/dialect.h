@@ -172,6 +172,8 @@ struct answer_choice {
 };
 unsigned answer_blocks(const struct answer *an, const struct answer_block **out);
 unsigned answer_choices(const struct answer *an, const struct answer_choice **out);
+/* Every choice has ended, none in an error, and the answer is none. */
+bool answer_is_whole(const struct answer *an);
 const struct usage *answer_usage(const struct answer *an);     /* NULL when none */
 const struct event_start *answer_start(const struct answer *an);
 const struct api_error *answer_error(const struct answer *an); /* NULL when none */

@@ -277,6 +277,13 @@ static bool is_code(struct slice code) {
     return code.len > 0;
 }
 
+struct slice openai_error_type(const struct api_error *er) {
+    unsigned status = er->status;
+    if (er->type.len > 0) return er->type;
+    if (status == 429) return SLICE("requests");
+    return status >= 400 && status < 500 ? SLICE("invalid_request_error") : SLICE("server_error");
+}
+
 void error_for_openai(const struct api_error *in, struct api_error *out) {
     /* other vendors' types in the place of a code: they say what the class says already */
     static const char *const foreign_codes[] = {

@@ -35,6 +35,8 @@ enum error_class error_classify(const struct api_error *er);
  * in these words already, it stays. Slices are in's or literals, but for a message that Anthropic's
  * clients look for ("prompt is too long"): this thread's, until its next call. */
 #define ERROR_MESSAGE_BYTES 1280
+/* The error's own type, else OpenAI's usual one for its status. */
+struct slice openai_error_type(const struct api_error *er);
 void error_for_openai(const struct api_error *in, struct api_error *out);
 void error_for_anthropic(const struct api_error *in, struct api_error *out);
 

@@ -40,6 +40,12 @@ void jw_int(struct json_writer *w, int64_t n) {
     jw(w, slice_make(text + at, sizeof text - at));
 }
 
+void jw_string_or_null(struct json_writer *w, struct slice key, struct slice value) {
+    jw(w, key);
+    if (value.ptr) jw_string(w, value);
+    else jw(w, SLICE("null"));
+}
+
 void jw_member(struct json_writer *w, struct slice key, struct slice value) {
     if (value.len == 0) return;
     jw(w, SLICE(",\""));

@@ -26,6 +26,8 @@ void jw_string(struct json_writer *w, struct slice text);  /* with its quotes */
  * data line. Ill-formed bytes as '?'. */
 void jw_raw(struct json_writer *w, struct slice json);
 void jw_int(struct json_writer *w, int64_t n);
+/* key with whatever stands around it (`,"code":`), then the text, or null when it has no ptr. */
+void jw_string_or_null(struct json_writer *w, struct slice key, struct slice value);
 /* `,"key":"value"`, or nothing when the value is empty. */
 void jw_member(struct json_writer *w, struct slice key, struct slice value);
 

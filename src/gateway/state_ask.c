@@ -503,16 +503,6 @@ static void on_item(struct state_question *q, enum store_status status, struct s
 }
 
 /* The answer is the conversation. */
-static void on_deleted_item(struct state_question *q, enum store_status status,
-                            struct slice value) {
-    if (status != STORE_OK) {
-        unknown_conversation(q);
-        return;
-    }
-    put(q, value);
-    finish(q, 200);
-}
-
 /* What is left, written over what was: an item added in between is lost, which only a client that
  * does both at once can see. */
 static void on_item_to_delete(struct state_question *q, enum store_status status,
@@ -536,7 +526,7 @@ static void on_item_to_delete(struct state_question *q, enum store_status status
         keep(q, SPACE_ITEMS, q->id, buf_slice(&rest));
     buf_dispose(&rest);
     if (is_there)
-        look_up(q, SPACE_CONVERSATION, q->id, on_deleted_item);
+        look_up(q, SPACE_CONVERSATION, q->id, on_conversation);
     else
         fail_unknown(q, "Conversation item", q->item);
 }

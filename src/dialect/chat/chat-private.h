@@ -16,6 +16,7 @@
 
 #include "dialect/dialect.h"
 #include "dialect/error_read.h"
+#include "dialect/event_out.h"
 #include "dialect/json_doc.h"
 #include "dialect/json_write.h"
 #include "dialect/mould.h"
@@ -48,17 +49,11 @@ void chat_choice_dispose(struct chat_choice *c);
  */
 struct chat_feed {
     struct json_doc doc;
-    const struct event_sink *sink;
+    struct event_out out;
     uint32_t *next_block;
-    struct event ev;
-    bool has_ev, is_body;
-    unsigned n_events;   /* sent so far */
-    int rc;              /* the sink's answer; no event follows it */
+    bool is_body;
     const char *problem; /* something in the frame is not what the dialect says */
 };
-/* Sends the event that is kept back, and keeps a new one, zeroed but for its kind. */
-struct event *chat_put(struct chat_feed *x, enum event_kind kind);
-void chat_flush(struct chat_feed *x, uint8_t flags);
 /* A delta, or the message of a whole answer. */
 void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delta,
                     yyjson_val *logprobs);
@@ -127,6 +122,8 @@ void chat_read_usage(const struct json_doc *d, yyjson_val *usage, struct usage *
 #define CHAT_TOOL_ID_FORMAT "call_%llx_%u"
 
 void chat_w_usage(struct json_writer *w, const struct usage *u);
+/* What ends a stream of chunks: the usage's chunk behind prefix (NULL: none), and the end mark. */
+void chat_w_end(struct json_writer *w, struct slice prefix, const struct usage *u);
 /* An url_citation, with its place. */
 void chat_w_citation(struct json_writer *w, const struct annotation *a);
 void chat_w_citation_json(struct json_writer *w, struct slice url, struct slice title,

@@ -27,26 +27,10 @@ struct chat_pending {
 
 /* ---- events ---- */
 
-void chat_flush(struct chat_feed *x, uint8_t flags) {
-    if (x->has_ev && x->rc == 0) {
-        x->ev.flags |= flags;
-        x->rc = x->sink->emit(x->sink->self, &x->ev);
-        x->n_events++;
-    }
-    x->has_ev = false;
-}
-
-struct event *chat_put(struct chat_feed *x, enum event_kind kind) {
-    chat_flush(x, 0);
-    x->ev = (struct event){.kind = kind};
-    x->has_ev = true;
-    return &x->ev;
-}
-
 static struct event *put_of_block(struct chat_feed *x, enum event_kind kind,
                                   const struct chat_choice *c, enum block_kind block_kind,
                                   uint32_t block) {
-    struct event *ev = chat_put(x, kind);
+    struct event *ev = event_out_put(&x->out, kind);
     ev->choice = c->index;
     ev->block_kind = block_kind;
     ev->block = block;
@@ -97,7 +81,7 @@ static void put_string(struct chat_feed *x, struct chat_choice *c, enum block_ki
     if (c->has_signature && c->is_open && kind == BLOCK_REASONING) end_block(x, c);
     need_block(x, c, kind);
     put_text(x, c, kind, c->block, &c->off, json_doc_str(string));
-    x->ev.val = json_doc_string_span(&x->doc, string);
+    x->out.ev.val = json_doc_string_span(&x->doc, string);
 }
 
 /* ---- tool calls ---- */
@@ -129,7 +113,7 @@ static void flush_pending(struct chat_feed *x, struct chat_choice *c) {
     struct chat_pending *w = c->pending;
     if (!w) return;
     begin_tool(x, c, &c->tools[w->tool], buf_slice(&w->id), buf_slice(&w->name));
-    chat_flush(x, 0); /* the event's slices end here */
+    event_out_flush(&x->out, 0); /* the event's slices end here */
     free_pending(c);
 }
 
@@ -214,7 +198,7 @@ static void put_args(struct chat_feed *x, struct chat_choice *c, struct chat_too
     if (text.len == 0) return;
     t->has_args = true;
     put_text(x, c, t->kind, t->block, &t->off, text);
-    if (is_string) x->ev.val = json_doc_string_span(&x->doc, args);
+    if (is_string) x->out.ev.val = json_doc_string_span(&x->doc, args);
 }
 
 static void put_fragment(struct chat_feed *x, struct chat_choice *c, const struct fragment *g) {
@@ -404,7 +388,7 @@ static void put_annotations(struct chat_feed *x, struct chat_choice *c, yyjson_v
 static void put_logprobs(struct chat_feed *x, const struct chat_choice *c, yyjson_val *tokens,
                          enum block_kind kind) {
     if (!yyjson_is_arr(tokens) || yyjson_arr_size(tokens) == 0) return;
-    struct event *ev = chat_put(x, EV_LOGPROBS);
+    struct event *ev = event_out_put(&x->out, EV_LOGPROBS);
     ev->choice = c->index;
     ev->block_kind = kind;
     ev->raw_json = json_doc_member_raw(&x->doc, tokens);
@@ -524,7 +508,7 @@ void chat_put_finish(struct chat_feed *x, struct chat_choice *c, struct slice wi
     end_block(x, c);
     end_tools_before(x, c, &from, UINT32_MAX);
     c->is_finished = true;
-    struct event *ev = chat_put(x, EV_FINISH);
+    struct event *ev = event_out_put(&x->out, EV_FINISH);
     ev->choice = c->index;
     ev->flags = flags;
     ev->u.finish = (struct finish){

@@ -112,7 +112,7 @@ static void put_start(struct chat_feed *x, struct decoder *d, const struct chunk
     if (d->is_started) return;
     d->is_started = true;
     double created = yyjson_is_num(k->created) ? yyjson_get_num(k->created) : -1;
-    struct event *ev = chat_put(x, EV_START);
+    struct event *ev = event_out_put(&x->out, EV_START);
     ev->flags = role.len == 0 ? EVF_SYNTH : 0;
     ev->u.start = (struct event_start){
         .origin = d->is_completions ? dialect_completions.name : dialect_chat.name,
@@ -127,7 +127,7 @@ static void put_usage(struct chat_feed *x, struct decoder *d, const struct chunk
                       yyjson_val *usage) {
     if (!yyjson_is_obj(usage)) return;
     put_start(x, d, k, SLICE_NULL);
-    chat_read_usage(&x->doc, usage, &chat_put(x, EV_USAGE)->u.usage);
+    chat_read_usage(&x->doc, usage, &event_out_put(&x->out, EV_USAGE)->u.usage);
 }
 
 struct choice_members {
@@ -197,8 +197,8 @@ static void put_chunk(struct chat_feed *x, struct decoder *d, const struct chunk
 
 static void put_error(struct chat_feed *x, struct decoder *d) {
     struct error_scratch scratch;
-    error_read(&x->doc, 0, &scratch, &chat_put(x, EV_ERROR)->u.error);
-    chat_flush(x, EVF_LAST_IN_FRAME); /* before the scratch goes */
+    error_read(&x->doc, 0, &scratch, &event_out_put(&x->out, EV_ERROR)->u.error);
+    event_out_flush(&x->out, EVF_LAST_IN_FRAME); /* before the scratch goes */
     d->state = DEC_FAILED;
 }
 
@@ -210,7 +210,7 @@ static void put_done(struct chat_feed *x, struct decoder *d, uint8_t flags) {
         if (!c->is_finished) chat_put_finish(x, c, SLICE(""), NULL, EVF_SYNTH);
     }
     d->n_finished = d->n_choices;
-    chat_put(x, EV_END)->flags = flags;
+    event_out_put(&x->out, EV_END)->flags = flags;
     d->state = DEC_DONE;
 }
 
@@ -243,9 +243,9 @@ static int feed_json(struct chat_feed *x, struct decoder *d, const struct sse_fr
     } else {
         x->problem = "a chunk is not a JSON object";
     }
-    chat_flush(x, EVF_LAST_IN_FRAME);
+    event_out_flush(&x->out, EVF_LAST_IN_FRAME);
     json_doc_free(&x->doc);
-    if (x->rc) return x->rc;
+    if (x->out.rc) return x->out.rc;
     return x->problem ? err_set(e, ERR_PROTOCOL, "%s", x->problem) : 0;
 }
 
@@ -257,8 +257,8 @@ static bool has_open_text(const struct chat_choice *c) {
 
 /* The frame was one DELTA of the first choice's open block, and nothing else. */
 static bool was_one_delta(const struct chat_feed *x, const struct decoder *d) {
-    const struct event *ev = &x->ev;
-    return x->n_events == 1 && ev->kind == EV_DELTA && ev->val.len > 0 && d->n_choices > 0 &&
+    const struct event *ev = &x->out.ev;
+    return x->out.n_events == 1 && ev->kind == EV_DELTA && ev->val.len > 0 && d->n_choices > 0 &&
            has_open_text(&d->first) && ev->choice == d->first.index && ev->block == d->first.block;
 }
 
@@ -305,23 +305,21 @@ int chat_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct
     d->is_usage_only = d->last_was_delta = false;
     if (!(f->flags & SSE_DATA) || f->data.len == 0 || d->state != DEC_OPEN) return 0;
     struct chat_feed x;
-    x.sink = sink;
+    event_out_begin(&x.out, sink);
     x.next_block = &d->next_block;
-    x.has_ev = x.is_body = false;
-    x.n_events = 0;
-    x.rc = 0;
+    x.is_body = false;
     x.problem = NULL;
     if (!is_done_mark(f->data)) {
         int rc = feed_json(&x, d, f, e);
         if (rc == 0 && was_one_delta(&x, d)) {
-            d->last_was_delta = mould_make(&d->mould, f->data, x.ev.val);
+            d->last_was_delta = mould_make(&d->mould, f->data, x.out.ev.val);
             d->mould_data_len = (uint32_t)f->data.len;
         }
         return rc;
     }
     put_done(&x, d, 0);
-    chat_flush(&x, EVF_LAST_IN_FRAME);
-    return x.rc;
+    event_out_flush(&x.out, EVF_LAST_IN_FRAME);
+    return x.out.rc;
 }
 
 int chat_decoder_finish(struct decoder *d, const struct event_sink *sink, struct err *e) {
@@ -329,10 +327,10 @@ int chat_decoder_finish(struct decoder *d, const struct event_sink *sink, struct
     if (d->n_choices == 0) return err_set(e, ERR_PROTOCOL, "the stream ended before any choice");
     if (d->n_finished < d->n_choices)
         return err_set(e, ERR_PROTOCOL, "the stream ended before its finish reason");
-    struct chat_feed x = {.sink = sink, .next_block = &d->next_block};
+    struct chat_feed x = {.out.sink = sink, .next_block = &d->next_block};
     put_done(&x, d, EVF_SYNTH);
-    chat_flush(&x, 0);
-    return x.rc;
+    event_out_flush(&x.out, 0);
+    return x.out.rc;
 }
 
 /* ---- usage that the client did not ask for ---- */
@@ -391,14 +389,14 @@ static void put_body(struct chat_feed *x, struct decoder *d) {
 
 static int decode_body(struct decoder *d, struct slice body, const struct event_sink *sink,
                        struct err *e) {
-    struct chat_feed x = {.sink = sink, .next_block = &d->next_block, .is_body = true};
+    struct chat_feed x = {.out.sink = sink, .next_block = &d->next_block, .is_body = true};
     int rc = json_doc_parse(&x.doc, body, e);
     if (rc) return rc;
     put_body(&x, d);
-    chat_flush(&x, EVF_LAST_IN_FRAME);
+    event_out_flush(&x.out, EVF_LAST_IN_FRAME);
     json_doc_free(&x.doc);
     decoder_dispose(d);
-    if (x.rc) return x.rc;
+    if (x.out.rc) return x.out.rc;
     return x.problem ? err_set(e, ERR_PROTOCOL, "%s", x.problem) : 0;
 }
 

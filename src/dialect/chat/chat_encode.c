@@ -12,6 +12,7 @@
 #include <stdio.h>
 
 #include "base/mem.h"
+#include "dialect/encode_kept.h"
 
 #define HELD_MAX_BYTES ((size_t)16 << 20)
 #define PREFIX_MAX_BYTES ((size_t)64 << 10)
@@ -36,7 +37,7 @@ struct out_tool {
 struct encoder {
     struct buf id, model, system_fingerprint, service_tier; /* what to say where START does not */
     int64_t created;
-    bool include_usage, is_over, has_usage;
+    bool include_usage, is_over;
     enum chat_origin origin;
     struct buf citations; /* of cited_block: without a place yet, one a line */
     uint32_t cited_block;
@@ -44,29 +45,23 @@ struct encoder {
     struct buf prefix;   /* of every chunk, up to the choices: made once, at START */
     struct buf logprobs; /* waiting for the next chunk of logprobs_choice */
     uint16_t logprobs_choice;
-    struct usage usage;
-    struct buf usage_wire;
+    struct usage_kept usage;
     struct out_choice *choices;
     struct out_tool *tools; /* open ones */
     unsigned n_choices, n_tools;
 };
 
-static void copy_option(struct buf *to, struct slice s) {
-    buf_init(to, PREFIX_MAX_BYTES);
-    if (buf_append(to, slice_sub(s, 0, PREFIX_MAX_BYTES))) return; /* cannot be */
-}
-
 struct encoder *chat_encoder_new(const struct encoder_options *o) {
     struct encoder *x = mem_zalloc(sizeof *x);
-    copy_option(&x->id, o->id);
-    copy_option(&x->model, o->model);
-    copy_option(&x->system_fingerprint, o->system_fingerprint);
-    copy_option(&x->service_tier, o->service_tier);
+    option_keep(&x->id, o->id);
+    option_keep(&x->model, o->model);
+    option_keep(&x->system_fingerprint, o->system_fingerprint);
+    option_keep(&x->service_tier, o->service_tier);
     x->created = o->created;
     x->include_usage = o->include_usage;
     buf_init(&x->prefix, PREFIX_MAX_BYTES * 16);
     buf_init(&x->logprobs, HELD_MAX_BYTES);
-    buf_init(&x->usage_wire, PREFIX_MAX_BYTES);
+    usage_kept_init(&x->usage);
     buf_init(&x->citations, CITATIONS_MAX_BYTES);
     buf_init(&x->item_id, PREFIX_MAX_BYTES);
     return x;
@@ -80,7 +75,7 @@ void chat_encoder_free(struct encoder *x) {
     buf_dispose(&x->service_tier);
     buf_dispose(&x->prefix);
     buf_dispose(&x->logprobs);
-    buf_dispose(&x->usage_wire);
+    usage_kept_dispose(&x->usage);
     buf_dispose(&x->citations);
     buf_dispose(&x->item_id);
     mem_free(x->choices);
@@ -90,13 +85,6 @@ void chat_encoder_free(struct encoder *x) {
 
 /* ---- chunks ---- */
 
-/* Chat's own is repeated; of another dialect's answer it is ours, if there is one. */
-static struct slice told_or_ours(const struct encoder *x, struct slice told,
-                                 const struct buf *ours) {
-    bool is_told = told.len > 0 && (x->origin == CHAT_FROM_CHAT || ours->len == 0);
-    return is_told ? told : buf_slice(ours);
-}
-
 static int make_prefix(struct encoder *x, const struct event_start *told) {
     static const struct event_start nothing = {.created = -1};
     if (x->prefix.len > 0) return 0;
@@ -105,12 +93,12 @@ static int make_prefix(struct encoder *x, const struct event_start *told) {
     struct json_writer w = jw_begin(&x->prefix);
     struct slice tier = x->service_tier.len > 0 ? buf_slice(&x->service_tier) : told->service_tier;
     jw(&w, SLICE("data: {\"id\":"));
-    jw_string(&w, told_or_ours(x, told->id, &x->id));
+    jw_string(&w, told_or_ours(x->origin == CHAT_FROM_CHAT, told->id, buf_slice(&x->id)));
     jw(&w, SLICE(",\"object\":\"chat.completion.chunk\",\"created\":"));
     if (told->created >= 0) x->created = told->created;
     jw_int(&w, x->created);
     jw(&w, SLICE(",\"model\":"));
-    jw_string(&w, told_or_ours(x, told->model, &x->model));
+    jw_string(&w, told_or_ours(x->origin == CHAT_FROM_CHAT, told->model, buf_slice(&x->model)));
     jw_member(&w, SLICE("service_tier"), tier);
     jw_member(&w, SLICE("system_fingerprint"), buf_slice(&x->system_fingerprint));
     jw(&w, SLICE(",\"choices\":["));
@@ -474,24 +462,12 @@ static void on_finish(struct encoder *x, struct json_writer *w, const struct eve
 static void on_usage(struct encoder *x, const struct event *ev) {
     bool is_told = ev->u.usage.in_total >= 0 || ev->u.usage.out_total >= 0;
     if (!x->include_usage || !is_told) return;
-    x->usage = ev->u.usage;
-    x->has_usage = true;
-    buf_reset(&x->usage_wire);
-    if (buf_append(&x->usage_wire, ev->u.usage.wire))
-        buf_reset(&x->usage_wire); /* absurdly large: the counters will do */
-    x->usage.wire = SLICE_NULL;
+    usage_keep(&x->usage, &ev->u.usage);
 }
 
 static void on_end(struct encoder *x, struct json_writer *w) {
     flush_logprobs(x, w);
-    if (x->has_usage) {
-        x->usage.wire = buf_slice(&x->usage_wire);
-        jw(w, buf_slice(&x->prefix));
-        jw(w, SLICE("],\"usage\":"));
-        chat_w_usage(w, &x->usage);
-        jw(w, SLICE("}\n\n"));
-    }
-    jw(w, SLICE("data: [DONE]\n\n"));
+    chat_w_end(w, buf_slice(&x->prefix), usage_kept(&x->usage));
     x->is_over = true;
 }
 

@@ -3,6 +3,7 @@
 #include "dialect/chat/chat-private.h"
 
 #include "base/json_scan.h"
+#include "dialect/error_class.h"
 #include "dialect/error_read.h"
 #include "dialect/json_text.h"
 
@@ -11,20 +12,6 @@ void chat_decode_error(unsigned status, struct slice body, struct arena *a, stru
 }
 
 /* ---- writing ---- */
-
-static struct slice default_type(unsigned status) {
-    if (status == 429) return SLICE("requests");
-    return status >= 400 && status < 500 ? SLICE("invalid_request_error") : SLICE("server_error");
-}
-
-static void w_string_or_null(struct json_writer *w, struct slice key, struct slice value) {
-    jw(w, key);
-    if (value.ptr) {
-        jw_string(w, value);
-    } else {
-        jw(w, SLICE("null"));
-    }
-}
 
 /* Details that SDKs of their provider read. */
 static void w_details(struct json_writer *w, struct slice raw) {
@@ -42,10 +29,10 @@ static void w_details(struct json_writer *w, struct slice raw) {
 static void w_error(struct json_writer *w, const struct api_error *er) {
     jw(w, SLICE("{\"error\":{\"message\":"));
     jw_string(w, er->message);
-    w_string_or_null(w, SLICE(",\"type\":"),
-                     er->type.len > 0 ? er->type : default_type(er->status));
-    w_string_or_null(w, SLICE(",\"param\":"), er->param);
-    w_string_or_null(w, SLICE(",\"code\":"), er->code);
+    jw_string_or_null(w, SLICE(",\"type\":"),
+                     openai_error_type(er));
+    jw_string_or_null(w, SLICE(",\"param\":"), er->param);
+    jw_string_or_null(w, SLICE(",\"code\":"), er->code);
     w_details(w, er->raw);
     jw(w, SLICE("}}"));
 }

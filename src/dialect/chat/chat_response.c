@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 
+#include "dialect/encode_kept.h"
 #include "dialect/json_text.h"
 
 struct body {
@@ -262,28 +263,15 @@ static void w_choice(struct body *b, const struct answer_choice *c) {
     jw(&b->w, SLICE("}"));
 }
 
-/* As in streams: chat's own is repeated, of another dialect's answer it is ours. */
-static struct slice told_or_ours(const struct body *b, struct slice told, struct slice ours) {
-    bool is_told = told.len > 0 && (b->origin == CHAT_FROM_CHAT || ours.len == 0);
-    return is_told ? told : ours;
-}
-
 static void w_head(struct body *b, const struct event_start *told,
                    const struct encoder_options *o) {
     jw(&b->w, SLICE("{\"id\":"));
-    jw_string(&b->w, told_or_ours(b, told->id, o->id));
+    jw_string(&b->w, told_or_ours(b->origin == CHAT_FROM_CHAT, told->id, o->id));
     jw(&b->w, SLICE(",\"object\":\"chat.completion\",\"created\":"));
     jw_int(&b->w, b->created);
     jw(&b->w, SLICE(",\"model\":"));
-    jw_string(&b->w, told_or_ours(b, told->model, o->model));
+    jw_string(&b->w, told_or_ours(b->origin == CHAT_FROM_CHAT, told->model, o->model));
     jw(&b->w, SLICE(",\"choices\":["));
-}
-
-static bool is_whole(const struct answer_choice *choices, unsigned n) {
-    for (unsigned i = 0; i < n; i++) {
-        if (!choices[i].has_finish || choices[i].finish.reason == STOP_ERROR) return false;
-    }
-    return n > 0;
 }
 
 int chat_encode_response(const struct answer *an, const struct encoder_options *o,
@@ -291,8 +279,8 @@ int chat_encode_response(const struct answer *an, const struct encoder_options *
     const struct event_start *told = answer_start(an);
     const struct usage *usage = answer_usage(an);
     const struct answer_choice *choices;
+    if (!answer_is_whole(an)) return -ERR_PROTOCOL;
     unsigned n = answer_choices(an, &choices);
-    if (answer_error(an) || !is_whole(choices, n)) return -ERR_PROTOCOL;
     struct body b = {.w = jw_begin(out),
                      .origin = chat_origin_of(told),
                      .created = told->created > 0 ? told->created : o->created};

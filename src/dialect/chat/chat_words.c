@@ -112,6 +112,16 @@ void chat_w_usage(struct json_writer *w, const struct usage *u) {
                     "tokens\":0}}"));
 }
 
+void chat_w_end(struct json_writer *w, struct slice prefix, const struct usage *u) {
+    if (u) {
+        jw(w, prefix);
+        jw(w, SLICE("],\"usage\":"));
+        chat_w_usage(w, u);
+        jw(w, SLICE("}\n\n"));
+    }
+    jw(w, SLICE("data: [DONE]\n\n"));
+}
+
 /* ---- citations, probabilities ---- */
 
 void chat_w_citation_json(struct json_writer *w, struct slice url, struct slice title,

@@ -5,6 +5,7 @@
 #include "dialect/completions/completions-private.h"
 
 #include "base/mem.h"
+#include "dialect/encode_kept.h"
 
 #define PREFIX_MAX_BYTES ((size_t)64 << 10)
 #define HELD_MAX_BYTES ((size_t)16 << 20)
@@ -12,29 +13,23 @@
 struct encoder {
     struct buf id, model, system_fingerprint; /* what to say where START does not */
     int64_t created;
-    bool include_usage, is_over, has_usage, is_own;
+    bool include_usage, is_over, is_own;
     struct buf prefix;   /* of every chunk, up to the choices: made once */
     struct buf logprobs; /* waiting for the next chunk of logprobs_choice */
     uint16_t logprobs_choice;
-    struct usage usage;
-    struct buf usage_wire;
+    struct usage_kept usage;
 };
-
-static void copy_option(struct buf *to, struct slice s) {
-    buf_init(to, PREFIX_MAX_BYTES);
-    if (buf_append(to, slice_sub(s, 0, PREFIX_MAX_BYTES))) return; /* cannot be */
-}
 
 struct encoder *completions_encoder_new(const struct encoder_options *o) {
     struct encoder *x = mem_zalloc(sizeof *x);
-    copy_option(&x->id, o->id);
-    copy_option(&x->model, o->model);
-    copy_option(&x->system_fingerprint, o->system_fingerprint);
+    option_keep(&x->id, o->id);
+    option_keep(&x->model, o->model);
+    option_keep(&x->system_fingerprint, o->system_fingerprint);
     x->created = o->created;
     x->include_usage = o->include_usage;
     buf_init(&x->prefix, PREFIX_MAX_BYTES * 16);
     buf_init(&x->logprobs, HELD_MAX_BYTES);
-    buf_init(&x->usage_wire, PREFIX_MAX_BYTES);
+    usage_kept_init(&x->usage);
     return x;
 }
 
@@ -45,7 +40,7 @@ void completions_encoder_free(struct encoder *x) {
     buf_dispose(&x->system_fingerprint);
     buf_dispose(&x->prefix);
     buf_dispose(&x->logprobs);
-    buf_dispose(&x->usage_wire);
+    usage_kept_dispose(&x->usage);
     mem_free(x);
 }
 
@@ -53,13 +48,6 @@ void completions_encoder_free(struct encoder *x) {
 
 static bool is_own(const struct event_start *told) {
     return !told || !told->origin || strcmp(told->origin, dialect_completions.name) == 0;
-}
-
-/* Our own answer's are repeated; of another dialect's they are ours, if there are any. */
-static struct slice told_or_ours(const struct encoder *x, struct slice told,
-                                 const struct buf *ours) {
-    bool is_told = told.len > 0 && (x->is_own || ours->len == 0);
-    return is_told ? told : buf_slice(ours);
 }
 
 static int make_prefix(struct encoder *x, const struct event_start *told) {
@@ -70,11 +58,11 @@ static int make_prefix(struct encoder *x, const struct event_start *told) {
     if (told->created >= 0) x->created = told->created;
     struct json_writer w = jw_begin(&x->prefix);
     jw(&w, SLICE("data: {\"id\":"));
-    jw_string(&w, told_or_ours(x, told->id, &x->id));
+    jw_string(&w, told_or_ours(x->is_own, told->id, buf_slice(&x->id)));
     jw(&w, SLICE(",\"object\":\"text_completion\",\"created\":"));
     jw_int(&w, x->created);
     jw(&w, SLICE(",\"model\":"));
-    jw_string(&w, told_or_ours(x, told->model, &x->model));
+    jw_string(&w, told_or_ours(x->is_own, told->model, buf_slice(&x->model)));
     jw_member(&w, SLICE("system_fingerprint"), buf_slice(&x->system_fingerprint));
     jw(&w, SLICE(",\"choices\":["));
     return jw_end(&w);
@@ -148,23 +136,12 @@ static void on_finish(struct encoder *x, struct json_writer *w, const struct eve
 
 static void on_usage(struct encoder *x, const struct usage *u) {
     if (!x->include_usage || (u->in_total < 0 && u->out_total < 0)) return;
-    x->usage = *u;
-    x->has_usage = true;
-    buf_reset(&x->usage_wire);
-    if (buf_append(&x->usage_wire, u->wire)) buf_reset(&x->usage_wire); /* the counters will do */
-    x->usage.wire = SLICE_NULL;
+    usage_keep(&x->usage, u);
 }
 
 static void on_end(struct encoder *x, struct json_writer *w) {
     flush_logprobs(x, w);
-    if (x->has_usage) {
-        x->usage.wire = buf_slice(&x->usage_wire);
-        jw(w, buf_slice(&x->prefix));
-        jw(w, SLICE("],\"usage\":"));
-        chat_w_usage(w, &x->usage);
-        jw(w, SLICE("}\n\n"));
-    }
-    jw(w, SLICE("data: [DONE]\n\n"));
+    chat_w_end(w, buf_slice(&x->prefix), usage_kept(&x->usage));
     x->is_over = true;
 }
 

@@ -3,6 +3,7 @@
 #include "dialect/completions/completions-private.h"
 
 #include "base/json_scan.h"
+#include "dialect/encode_kept.h"
 #include "dialect/json_text.h"
 
 struct body {
@@ -100,27 +101,15 @@ static void w_choice(struct body *b, const struct answer_choice *c) {
     jw(&b->w, SLICE("}"));
 }
 
-static struct slice told_or_ours(const struct body *b, struct slice told, struct slice ours) {
-    bool is_told = told.len > 0 && (b->is_own || ours.len == 0);
-    return is_told ? told : ours;
-}
-
 static void w_head(struct body *b, const struct event_start *told,
                    const struct encoder_options *o) {
     jw(&b->w, SLICE("{\"id\":"));
-    jw_string(&b->w, told_or_ours(b, told->id, o->id));
+    jw_string(&b->w, told_or_ours(b->is_own, told->id, o->id));
     jw(&b->w, SLICE(",\"object\":\"text_completion\",\"created\":"));
     jw_int(&b->w, told->created > 0 ? told->created : o->created);
     jw(&b->w, SLICE(",\"model\":"));
-    jw_string(&b->w, told_or_ours(b, told->model, o->model));
+    jw_string(&b->w, told_or_ours(b->is_own, told->model, o->model));
     jw(&b->w, SLICE(",\"choices\":["));
-}
-
-static bool is_whole(const struct answer_choice *choices, unsigned n) {
-    for (unsigned i = 0; i < n; i++) {
-        if (!choices[i].has_finish || choices[i].finish.reason == STOP_ERROR) return false;
-    }
-    return n > 0;
 }
 
 int completions_encode_response(const struct answer *an, const struct encoder_options *o,
@@ -128,8 +117,8 @@ int completions_encode_response(const struct answer *an, const struct encoder_op
     const struct event_start *told = answer_start(an);
     const struct usage *usage = answer_usage(an);
     const struct answer_choice *choices;
+    if (!answer_is_whole(an)) return -ERR_PROTOCOL;
     unsigned n = answer_choices(an, &choices);
-    if (answer_error(an) || !is_whole(choices, n)) return -ERR_PROTOCOL;
     struct body b = {.w = jw_begin(out)};
     b.is_own = !told->origin || strcmp(told->origin, dialect_completions.name) == 0;
     b.n_blocks = answer_blocks(an, &b.blocks);

@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "dialect/error_read.h"
+#include "dialect/event_out.h"
 #include "dialect/json_text.h"
 #include "dialect/mould.h"
 
@@ -65,38 +66,17 @@ void messages_decoder_free(struct decoder *d) {
 
 /* ---- events ---- */
 
-/* One frame (or body) on its way to events. One event is kept back, so that the last can be marked.
- */
+/* One frame (or body) on its way to events. */
 struct feed {
     struct json_doc doc;
     struct decoder *d;
-    const struct event_sink *sink;
-    struct event ev;
-    bool has_ev;
-    unsigned n_events;   /* sent so far */
-    int rc;              /* the sink's answer; no event follows it */
+    struct event_out out;
     const char *problem; /* something in the frame is not what the dialect says */
 };
 
-static void flush(struct feed *x, uint8_t flags) {
-    if (x->has_ev && x->rc == 0) {
-        x->ev.flags |= flags;
-        x->rc = x->sink->emit(x->sink->self, &x->ev);
-        x->n_events++;
-    }
-    x->has_ev = false;
-}
-
-static struct event *put(struct feed *x, enum event_kind kind) {
-    flush(x, 0);
-    x->ev = (struct event){.kind = kind};
-    x->has_ev = true;
-    return &x->ev;
-}
-
 static struct event *put_of_block(struct feed *x, enum event_kind kind,
                                   const struct open_block *b) {
-    struct event *ev = put(x, kind);
+    struct event *ev = event_out_put(&x->out, kind);
     ev->block_kind = b->kind;
     ev->block = b->block;
     return ev;
@@ -117,7 +97,7 @@ static void put_start(struct feed *x, yyjson_val *message, uint8_t flags) {
     yyjson_val *usage = yyjson_obj_get(message, "usage");
     struct slice role = member_string(message, "role");
     x->d->is_started = true;
-    struct event *ev = put(x, EV_START);
+    struct event *ev = event_out_put(&x->out, EV_START);
     ev->flags = flags;
     ev->u.start = (struct event_start){
         .origin = dialect_messages.name,
@@ -137,7 +117,7 @@ static void put_usage(struct feed *x, yyjson_val *object) {
     if (!yyjson_is_obj(object)) return;
     messages_overlay_usage(&d->usage, object);
     messages_overlay_wire(&d->usage_wire, json_doc_member_raw(&x->doc, object));
-    struct event *ev = put(x, EV_USAGE);
+    struct event *ev = event_out_put(&x->out, EV_USAGE);
     ev->u.usage = messages_usage_total(&d->usage);
     ev->u.usage.wire = buf_slice(&d->usage_wire);
 }
@@ -242,10 +222,10 @@ static void begin_tool(struct feed *x, struct open_block *b, yyjson_val *block) 
     yyjson_val *input = yyjson_obj_get(block, "input");
     x->d->any_tool = true;
     b->has_input = yyjson_is_obj(input) && yyjson_obj_size(input) > 0;
-    x->ev.flags = EVF_CONTENT;
-    x->ev.u.begin.id = member_string(block, "id");
-    x->ev.u.begin.name = member_string(block, "name");
-    if (b->has_input) x->ev.u.begin.input_json = json_doc_member_raw(&x->doc, input);
+    x->out.ev.flags = EVF_CONTENT;
+    x->out.ev.u.begin.id = member_string(block, "id");
+    x->out.ev.u.begin.name = member_string(block, "name");
+    if (b->has_input) x->out.ev.u.begin.input_json = json_doc_member_raw(&x->doc, input);
 }
 
 static const struct {
@@ -273,7 +253,7 @@ static void put_block(struct feed *x, uint32_t wire_index, yyjson_val *block, st
         return;
     }
     begin_block(x, wire_index, BLOCK_OPAQUE);
-    x->ev.raw_json = raw;
+    x->out.ev.raw_json = raw;
 }
 
 /* ---- the wire's events ---- */
@@ -368,7 +348,7 @@ static struct open_block *block_of_delta(struct feed *x, yyjson_val *root,
     } else {
         need_start(x);
         b = begin_block(x, index, type->kind);
-        x->ev.flags = EVF_SYNTH;
+        x->out.ev.flags = EVF_SYNTH;
     }
     return b;
 }
@@ -412,7 +392,7 @@ static void put_finish(struct feed *x, yyjson_val *delta, uint8_t flags) {
     /* Several servers say "end_turn" after tool calls. */
     if (f.reason == STOP_END && d->any_tool) f.reason = STOP_TOOL;
     if (yyjson_is_obj(details)) f.details = json_doc_member_raw(&x->doc, details);
-    struct event *ev = put(x, EV_FINISH);
+    struct event *ev = event_out_put(&x->out, EV_FINISH);
     ev->flags = flags;
     ev->u.finish = f;
     d->has_finish = true;
@@ -428,7 +408,7 @@ static void on_message_delta(struct feed *x, yyjson_val *root) {
 }
 
 static void put_end(struct feed *x, uint8_t flags) {
-    put(x, EV_END)->flags = flags;
+    event_out_put(&x->out, EV_END)->flags = flags;
     x->d->state = DEC_DONE;
 }
 
@@ -446,14 +426,14 @@ static void on_message_stop(struct feed *x, yyjson_val *root) {
 
 static void on_ping(struct feed *x, yyjson_val *root) {
     (void)root;
-    put(x, EV_PING);
+    event_out_put(&x->out, EV_PING);
 }
 
 static void on_error(struct feed *x, yyjson_val *root) {
     struct error_scratch scratch;
     (void)root;
-    error_read(&x->doc, 0, &scratch, &put(x, EV_ERROR)->u.error);
-    flush(x, EVF_LAST_IN_FRAME); /* before the scratch goes */
+    error_read(&x->doc, 0, &scratch, &event_out_put(&x->out, EV_ERROR)->u.error);
+    event_out_flush(&x->out, EVF_LAST_IN_FRAME); /* before the scratch goes */
     x->d->state = DEC_FAILED;
 }
 
@@ -495,16 +475,16 @@ static int feed_json(struct feed *x, const struct sse_frame *f, struct err *e) {
     } else {
         x->problem = "an event is not a JSON object";
     }
-    flush(x, EVF_LAST_IN_FRAME);
+    event_out_flush(&x->out, EVF_LAST_IN_FRAME);
     json_doc_free(&x->doc);
-    if (x->rc) return x->rc;
+    if (x->out.rc) return x->out.rc;
     return x->problem ? err_set(e, ERR_PROTOCOL, "%s", x->problem) : 0;
 }
 
 /* ---- the short cut ---- */
 
 static bool was_one_delta(const struct feed *x) {
-    return x->n_events == 1 && x->ev.kind == EV_DELTA && x->ev.val.len > 0;
+    return x->out.n_events == 1 && x->out.ev.kind == EV_DELTA && x->out.ev.val.len > 0;
 }
 
 static bool is_quick(const struct decoder *d, const struct sse_frame *f, struct span *out_string) {
@@ -535,10 +515,7 @@ static bool is_done_mark(struct slice data) {
 
 static void feed_init(struct feed *x, struct decoder *d, const struct event_sink *sink) {
     x->d = d;
-    x->sink = sink;
-    x->has_ev = false;
-    x->n_events = 0;
-    x->rc = 0;
+    event_out_begin(&x->out, sink);
     x->problem = NULL;
 }
 
@@ -553,7 +530,7 @@ int messages_decoder_feed(struct decoder *d, const struct sse_frame *f,
     feed_init(&x, d, sink);
     if (d->has_finish && is_done_mark(f->data)) return 0;
     int rc = feed_json(&x, f, e);
-    if (rc == 0 && was_one_delta(&x)) d->last_was_delta = mould_make(&d->mould, f->data, x.ev.val);
+    if (rc == 0 && was_one_delta(&x)) d->last_was_delta = mould_make(&d->mould, f->data, x.out.ev.val);
     return rc;
 }
 
@@ -564,8 +541,8 @@ int messages_decoder_finish(struct decoder *d, const struct event_sink *sink, st
     if (!d->has_finish) return err_set(e, ERR_PROTOCOL, "the stream ended before its stop reason");
     feed_init(&x, d, sink);
     put_end(&x, EVF_SYNTH);
-    flush(&x, 0);
-    return x.rc;
+    event_out_flush(&x.out, 0);
+    return x.out.rc;
 }
 
 /* ---- whole answers ---- */
@@ -609,9 +586,9 @@ int messages_decode_response(struct slice body, const struct event_sink *sink, s
     int rc = json_doc_parse(&x.doc, body, e);
     if (rc) return rc;
     put_body(&x);
-    flush(&x, EVF_LAST_IN_FRAME);
+    event_out_flush(&x.out, EVF_LAST_IN_FRAME);
     json_doc_free(&x.doc);
     decoder_dispose(&d);
-    if (x.rc) return x.rc;
+    if (x.out.rc) return x.out.rc;
     return x.problem ? err_set(e, ERR_PROTOCOL, "%s", x.problem) : 0;
 }

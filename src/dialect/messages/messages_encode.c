@@ -10,11 +10,11 @@
 
 #include "base/json_scan.h"
 #include "base/mem.h"
+#include "dialect/encode_kept.h"
 #include "dialect/error_class.h"
 #include "dialect/json_text.h"
 
 #define HELD_MAX_BYTES   ((size_t)16 << 20)
-#define OPTION_MAX_BYTES ((size_t)64 << 10)
 
 #define FRAME(type)  "event: " type "\ndata: {\"type\":\"" type "\""
 #define END_OF_FRAME "}\n\n"
@@ -26,31 +26,24 @@ struct encoder {
     struct buf stop;      /* the members of message_delta's delta */
     struct slice tier;    /* a literal */
     int64_t input_estimate;
-    bool is_started, is_held, is_native, is_over, has_usage, has_stop, any_tool, any_refusal;
+    bool is_started, is_held, is_native, is_over, has_stop, any_tool, any_refusal;
     /* The block that is open in the model; is_begun: on the wire, too. */
     bool has_block, is_begun, has_args;
     enum block_kind kind;
     uint32_t block, next_index;
-    struct usage usage;
-    struct buf usage_wire;
+    struct usage_kept usage;
 };
-
-static void copy_option(struct buf *to, struct slice s) {
-    buf_init(to, OPTION_MAX_BYTES);
-    if (buf_append(to, slice_sub(s, 0, OPTION_MAX_BYTES))) return; /* cannot be */
-}
 
 struct encoder *messages_encoder_new(const struct encoder_options *o) {
     struct encoder *x = mem_zalloc(sizeof *x);
-    copy_option(&x->id, o->id);
-    copy_option(&x->model, o->model);
+    option_keep(&x->id, o->id);
+    option_keep(&x->model, o->model);
     x->tier = messages_tier_from_openai(o->service_tier);
     x->input_estimate = o->input_estimate;
     buf_init(&x->held, HELD_MAX_BYTES);
     buf_init(&x->signature, HELD_MAX_BYTES);
     buf_init(&x->stop, HELD_MAX_BYTES);
-    buf_init(&x->usage_wire, OPTION_MAX_BYTES);
-    x->usage = USAGE_NONE;
+    usage_kept_init(&x->usage);
     return x;
 }
 
@@ -61,7 +54,7 @@ void messages_encoder_free(struct encoder *x) {
     buf_dispose(&x->held);
     buf_dispose(&x->signature);
     buf_dispose(&x->stop);
-    buf_dispose(&x->usage_wire);
+    usage_kept_dispose(&x->usage);
     mem_free(x);
 }
 
@@ -70,8 +63,7 @@ void messages_encoder_free(struct encoder *x) {
 /* The upstream's own words where they are messages'; a client that was given an id and a model name
  * keeps them whoever answers. */
 static struct slice choose(const struct encoder *x, const struct buf *option, struct slice told) {
-    bool prefers_told = x->is_native || option->len == 0;
-    return prefers_told && told.len > 0 ? told : buf_slice(option);
+    return told_or_ours(x->is_native, told, buf_slice(option));
 }
 
 static void hold_start(struct encoder *x, struct json_writer *w, const struct event_start *told) {
@@ -85,19 +77,14 @@ static void hold_start(struct encoder *x, struct json_writer *w, const struct ev
     if (jw_end(&held)) w->rc = held.rc;
     if (id.ptr != x->id.ptr) {
         buf_reset(&x->id);
-        if (buf_append(&x->id, slice_sub(id, 0, OPTION_MAX_BYTES))) w->rc = -ERR_LIMIT;
+        if (buf_append(&x->id, slice_sub(id, 0, ENCODE_OPTION_BYTES))) w->rc = -ERR_LIMIT;
     }
     x->is_held = true;
 }
 
-static struct usage *usage_of(struct encoder *x) {
-    x->usage.wire = buf_slice(&x->usage_wire);
-    return x->has_usage ? &x->usage : NULL;
-}
-
 static void release_start(struct encoder *x, struct json_writer *w) {
     struct usage guess = USAGE_NONE;
-    const struct usage *told = usage_of(x);
+    const struct usage *told = usage_kept(&x->usage);
     if (!x->is_held) return;
     if ((!told || told->in_total < 0) && x->input_estimate > 0) {
         guess.in_total = x->input_estimate;
@@ -126,11 +113,7 @@ static void need_start(struct encoder *x, struct json_writer *w) {
 }
 
 static void on_usage(struct encoder *x, struct json_writer *w, const struct usage *u) {
-    x->usage = *u;
-    x->has_usage = true;
-    buf_reset(&x->usage_wire);
-    if (buf_append(&x->usage_wire, u->wire))
-        buf_reset(&x->usage_wire); /* absurdly large: the counters will do */
+    usage_keep(&x->usage, u);
     release_start(x, w);
 }
 
@@ -339,7 +322,7 @@ static void on_end(struct encoder *x, struct json_writer *w) {
     jw(w, SLICE(FRAME("message_delta") ",\"delta\":{"));
     jw(w, buf_slice(&x->stop));
     jw(w, SLICE("},\"usage\":"));
-    messages_w_usage(w, usage_of(x), x->is_native, x->tier, USAGE_END);
+    messages_w_usage(w, usage_kept(&x->usage), x->is_native, x->tier, USAGE_END);
     jw(w, SLICE(END_OF_FRAME FRAME("message_stop") END_OF_FRAME));
     x->is_over = true;
 }

@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "dialect/error_read.h"
+#include "dialect/event_out.h"
 #include "dialect/json_text.h"
 
 #define MAX_ITEMS         1024
@@ -54,12 +55,8 @@ struct members {
 struct feed {
     struct json_doc doc;
     struct decoder *d;
-    const struct event_sink *sink;
+    struct event_out out;
     struct members m;
-    struct event ev; /* one is kept back, so that the last can be marked */
-    bool has_ev;
-    unsigned n_events;
-    int rc;
     const char *problem;
 };
 
@@ -87,24 +84,8 @@ uint64_t responses_decoder_next_sequence(const struct decoder *d) {
 
 /* ---- events ---- */
 
-static void flush(struct feed *x, uint8_t flags) {
-    if (x->has_ev && x->rc == 0) {
-        x->ev.flags |= flags;
-        x->rc = x->sink->emit(x->sink->self, &x->ev);
-        x->n_events++;
-    }
-    x->has_ev = false;
-}
-
-static struct event *put(struct feed *x, enum event_kind kind) {
-    flush(x, 0);
-    x->ev = (struct event){.kind = kind};
-    x->has_ev = true;
-    return &x->ev;
-}
-
 static struct event *put_of_item(struct feed *x, enum event_kind kind, const struct item *it) {
-    struct event *ev = put(x, kind);
+    struct event *ev = event_out_put(&x->out, kind);
     ev->block_kind = it->block_kind;
     ev->block = it->block;
     return ev;
@@ -123,7 +104,7 @@ static void put_start(struct feed *x, yyjson_val *response) {
     x->d->is_started = true;
     yyjson_val *at = yyjson_obj_get(response, "created_at");
     double created = yyjson_is_num(at) ? yyjson_get_num(at) : -1;
-    struct event *ev = put(x, EV_START);
+    struct event *ev = event_out_put(&x->out, EV_START);
     if (!response) ev->flags = EVF_SYNTH;
     ev->u.start =
         (struct event_start){.origin = dialect_responses.name,
@@ -241,7 +222,7 @@ static bool has_text(yyjson_val *v) {
 
 static void put_logprobs(struct feed *x, const struct item *it, yyjson_val *tokens) {
     if (yyjson_arr_size(tokens) == 0) return;
-    flush(x, 0); /* it may point to the scratch */
+    event_out_flush(&x->out, 0); /* it may point to the scratch */
     buf_reset(&x->d->scratch);
     struct json_writer w = jw_begin(&x->d->scratch);
     jw(&w, SLICE("["));
@@ -511,7 +492,7 @@ static void put_finished(struct feed *x, yyjson_val *item, uint32_t index, struc
 
 static void put_usage(struct feed *x, yyjson_val *response) {
     yyjson_val *usage = yyjson_obj_get(response, "usage");
-    if (yyjson_is_obj(usage)) responses_read_usage(&x->doc, usage, &put(x, EV_USAGE)->u.usage);
+    if (yyjson_is_obj(usage)) responses_read_usage(&x->doc, usage, &event_out_put(&x->out, EV_USAGE)->u.usage);
 }
 
 static void put_output(struct feed *x, yyjson_val *output) {
@@ -533,7 +514,7 @@ static void put_complete(struct feed *x, yyjson_val *response, bool is_incomplet
     put_output(x, yyjson_obj_get(response, "output"));
     for (uint32_t i = 0; i < d->n_items; i++)
         end_block(x, &d->items[i], EVF_SYNTH);
-    struct finish *f = &put(x, EV_FINISH)->u.finish;
+    struct finish *f = &event_out_put(&x->out, EV_FINISH)->u.finish;
     f->wire = SLICE("completed");
     f->reason = STOP_END;
     if (is_incomplete) {
@@ -542,20 +523,20 @@ static void put_complete(struct feed *x, yyjson_val *response, bool is_incomplet
     }
     if (f->reason == STOP_END && d->any_call) f->reason = STOP_TOOL;
     put_usage(x, response);
-    put(x, EV_END);
+    event_out_put(&x->out, EV_END);
     d->state = DEC_DONE;
 }
 
 static void put_error(struct feed *x, const struct json_doc *doc, struct slice otherwise) {
     struct error_scratch scratch;
-    struct api_error *er = &put(x, EV_ERROR)->u.error;
+    struct api_error *er = &event_out_put(&x->out, EV_ERROR)->u.error;
     error_read(doc, 0, &scratch, er);
     if (slice_eq(er->type, SLICE("error")))
         er->type = SLICE_NULL; /* of the event, not of the error */
     if (otherwise.len > 0 && (er->message.len == 0 || slice_eq(er->message, slice_trim(doc->text))))
         er->message = otherwise;
     if (slice_eq(er->raw, SLICE("{}"))) er->raw = SLICE_NULL;
-    flush(x, EVF_LAST_IN_FRAME); /* before the scratch goes */
+    event_out_flush(&x->out, EVF_LAST_IN_FRAME); /* before the scratch goes */
     x->d->state = DEC_FAILED;
 }
 
@@ -692,7 +673,7 @@ static void on_strange(struct feed *x) {
         put_opaque(x, it, x->doc.text);
         return;
     }
-    struct event *ev = put(x, EV_OPAQUE);
+    struct event *ev = event_out_put(&x->out, EV_OPAQUE);
     ev->block_kind = BLOCK_OPAQUE;
     ev->block = BLOCK_NONE;
     ev->raw_json = x->doc.text;
@@ -737,7 +718,7 @@ static void on_event(struct feed *x, enum responses_event event) {
     case RE_INCOMPLETE:
     case RE_FAILED:
     case RE_CANCELLED: put_terminal(x, event, x->m.response); break;
-    case RE_KEEPALIVE: put(x, EV_PING); break;
+    case RE_KEEPALIVE: event_out_put(&x->out, EV_PING); break;
     case RE_HOSTED:
     case RE_ASIDE:
     case RE_UNKNOWN: on_strange(x); break;
@@ -779,8 +760,8 @@ static struct span padding_span(const struct feed *x, yyjson_val *string) {
 /* The frame was one DELTA of an open block, and nothing else. */
 static void make_mould(struct feed *x) {
     struct decoder *d = x->d;
-    const struct event *ev = &x->ev;
-    if (x->n_events != 1 || ev->kind != EV_DELTA || ev->flags & EVF_RECAP || ev->val.len == 0)
+    const struct event *ev = &x->out.ev;
+    if (x->out.n_events != 1 || ev->kind != EV_DELTA || ev->flags & EVF_RECAP || ev->val.len == 0)
         return;
     struct item *it = d->n_items > 0 ? &d->items[d->n_items - 1] : NULL;
     for (; it && !(it->is_open && it->block == ev->block); it--) {
@@ -805,10 +786,10 @@ static int feed_json(struct feed *x, const struct sse_frame *f, struct err *e) {
         put_error(x, &x->doc, SLICE_NULL);
     else
         x->problem = "an event is not a JSON object";
-    flush(x, EVF_LAST_IN_FRAME);
-    if (x->rc == 0 && !x->problem && !rc) make_mould(x);
+    event_out_flush(&x->out, EVF_LAST_IN_FRAME);
+    if (x->out.rc == 0 && !x->problem && !rc) make_mould(x);
     json_doc_free(&x->doc);
-    if (x->rc) return x->rc;
+    if (x->out.rc) return x->out.rc;
     return x->problem ? err_set(e, ERR_PROTOCOL, "%s", x->problem) : 0;
 }
 
@@ -840,10 +821,7 @@ int responses_decoder_feed(struct decoder *d, const struct sse_frame *f,
     if (slice_eq(slice_trim(f->data), SLICE("[DONE]"))) return 0; /* chat's, from some servers */
     struct feed x;
     x.d = d;
-    x.sink = sink;
-    x.has_ev = false;
-    x.n_events = 0;
-    x.rc = 0;
+    event_out_begin(&x.out, sink);
     x.problem = NULL;
     return feed_json(&x, f, e);
 }
@@ -875,14 +853,14 @@ static void put_body(struct feed *x) {
 
 int responses_decode_response(struct slice body, const struct event_sink *sink, struct err *e) {
     struct decoder d = {.state = DEC_OPEN};
-    struct feed x = {.d = &d, .sink = sink};
+    struct feed x = {.d = &d, .out.sink = sink};
     int rc = json_doc_parse(&x.doc, body, e);
     if (rc) return rc;
     buf_init(&d.scratch, SCRATCH_MAX_BYTES);
     put_body(&x);
-    flush(&x, EVF_LAST_IN_FRAME);
+    event_out_flush(&x.out, EVF_LAST_IN_FRAME);
     json_doc_free(&x.doc);
     decoder_dispose(&d);
-    if (x.rc) return x.rc;
+    if (x.out.rc) return x.out.rc;
     return x.problem ? err_set(e, ERR_PROTOCOL, "%s", x.problem) : 0;
 }

@@ -12,6 +12,7 @@
 
 #include "base/json_scan.h"
 #include "base/mem.h"
+#include "dialect/encode_kept.h"
 #include "dialect/json_text.h"
 #include "dialect/responses/responses_state.h"
 
@@ -40,12 +41,12 @@ struct encoder {
     uint64_t sequence;
     bool is_quiet; /* for whole answers: no frames */
     bool is_own;   /* the events are of our own dialect's decoder */
-    bool is_started, has_finish, has_usage, has_ended, is_over;
+    bool is_started, has_finish, has_ended, is_over;
     bool has_block; /* `block` is the open item's and has not ended */
     uint32_t block, n_items, max_group;
     struct finish finish;
-    struct buf finish_wire, usage_wire;
-    struct usage usage;
+    struct buf finish_wire;
+    struct usage_kept usage;
     struct out_item item;
     struct buf transcript;
     struct json_writer t; /* into the transcript; its failure stays */
@@ -64,7 +65,7 @@ static void copy_word(struct buf *to, struct slice s) {
 
 struct encoder *responses_encoder_new(const struct encoder_options *o) {
     struct encoder *x = mem_zalloc(sizeof *x);
-    struct buf *words[] = {&x->id, &x->model, &x->service_tier, &x->finish_wire, &x->usage_wire};
+    struct buf *words[] = {&x->id, &x->model, &x->service_tier, &x->finish_wire};
     x->max_bytes = o->max_bytes ? o->max_bytes : DEFAULT_MAX_BYTES;
     struct buf *kept[] = {&x->transcript, &x->annotations, &x->logprobs,
                           &x->late,       &x->tokens,      &x->proof};
@@ -73,6 +74,7 @@ struct encoder *responses_encoder_new(const struct encoder_options *o) {
     for (size_t i = 0; i < sizeof kept / sizeof *kept; i++)
         buf_init(kept[i], x->max_bytes);
     buf_init(&x->head, WORD_MAX_BYTES);
+    usage_kept_init(&x->usage);
     copy_word(&x->id, o->id);
     copy_word(&x->model, o->model);
     copy_word(&x->service_tier, o->service_tier);
@@ -85,10 +87,11 @@ struct encoder *responses_encoder_new(const struct encoder_options *o) {
 void responses_encoder_free(struct encoder *x) {
     if (!x) return;
     struct buf *all[] = {&x->id,         &x->model,      &x->service_tier, &x->finish_wire,
-                         &x->usage_wire, &x->transcript, &x->annotations,  &x->logprobs,
+                         &x->transcript, &x->annotations,  &x->logprobs,
                          &x->late,       &x->tokens,     &x->proof,        &x->head};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         buf_dispose(all[i]);
+    usage_kept_dispose(&x->usage);
     mem_free(x);
 }
 
@@ -182,9 +185,7 @@ static void w_response(const struct encoder *x, struct json_writer *w, struct sl
     jw(w, x->echo_rest);
     jw_member(w, SLICE("service_tier"), buf_slice(&x->service_tier));
     jw(w, SLICE(",\"usage\":"));
-    struct usage u = x->usage;
-    u.wire = buf_slice(&x->usage_wire);
-    responses_w_usage(w, is_final && x->has_usage ? &u : NULL, x->is_own);
+    responses_w_usage(w, is_final ? usage_kept(&x->usage) : NULL, x->is_own);
     jw(w, SLICE("}"));
 }
 
@@ -780,15 +781,6 @@ static void on_finish(struct encoder *x, struct json_writer *w, const struct eve
     close_item(x, w, incomplete_word(x).len > 0);
 }
 
-static void on_usage(struct encoder *x, const struct event *ev) {
-    x->usage = ev->u.usage;
-    x->has_usage = true;
-    buf_reset(&x->usage_wire);
-    if (buf_append(&x->usage_wire, ev->u.usage.wire))
-        buf_reset(&x->usage_wire); /* absurdly large: the counters will do */
-    x->usage.wire = SLICE_NULL;
-}
-
 static void on_end(struct encoder *x, struct json_writer *w) {
     close_item(x, w, false);
     bool is_incomplete = incomplete_word(x).len > 0;
@@ -810,7 +802,7 @@ static void write_event(struct encoder *x, struct json_writer *w, const struct e
     case EV_PART: on_part(x, w, ev); break;
     case EV_BLOCK_END: on_block_end(x, w, ev); break;
     case EV_FINISH: on_finish(x, w, ev); break;
-    case EV_USAGE: on_usage(x, ev); break;
+    case EV_USAGE: usage_keep(&x->usage, &ev->u.usage); break;
     case EV_ERROR: on_error(x, w, &ev->u.error); break;
     case EV_PING: jw(w, SSE_HEARTBEAT); break;
     case EV_OPAQUE: on_opaque(x, w, ev); break;

@@ -2,6 +2,7 @@
 /* Errors: any form in (error_read.h); OpenAI's body, and the event that every client raises, out. */
 #include "dialect/responses/responses-stream.h"
 
+#include "dialect/error_class.h"
 #include "dialect/error_read.h"
 
 void responses_decode_error(unsigned status, struct slice body, struct arena *a,
@@ -11,30 +12,16 @@ void responses_decode_error(unsigned status, struct slice body, struct arena *a,
 
 /* ---- writing ---- */
 
-static struct slice default_type(unsigned status) {
-    if (status == 429) return SLICE("requests");
-    return status >= 400 && status < 500 ? SLICE("invalid_request_error") : SLICE("server_error");
-}
-
-static void w_string_or_null(struct json_writer *w, struct slice key, struct slice value) {
-    jw(w, key);
-    if (value.ptr) {
-        jw_string(w, value);
-    } else {
-        jw(w, SLICE("null"));
-    }
-}
-
 static void w_code_message_param(struct json_writer *w, const struct api_error *er) {
-    w_string_or_null(w, SLICE("\"code\":"), er->code);
+    jw_string_or_null(w, SLICE("\"code\":"), er->code);
     jw(w, SLICE(",\"message\":"));
     jw_string(w, er->message);
-    w_string_or_null(w, SLICE(",\"param\":"), er->param);
+    jw_string_or_null(w, SLICE(",\"param\":"), er->param);
 }
 
 void responses_w_error_fields(struct json_writer *w, const struct api_error *er) {
     jw(w, SLICE("\"type\":"));
-    jw_string(w, er->type.len > 0 ? er->type : default_type(er->status));
+    jw_string(w, openai_error_type(er));
     jw(w, SLICE(","));
     w_code_message_param(w, er);
 }

@@ -434,7 +434,6 @@ static void test_items_have_ids(void **unused) {
 
 static void test_stream_of_a_kept_answer(void **unused) {
     (void)unused;
-    if (!dialect_find(SLICE("responses"))) skip();
     turn(&alice, first, "resp_1");
     struct answer_text a = ask_full(&alice, STATE_RESPONSE_GET, "resp_1", NULL, "stream=true", "");
     assert_int_equal(a.status, 200);
