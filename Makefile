@@ -15,37 +15,48 @@ FUZZ_TARGET ?=
 # Warnings stop the test builds; a newer compiler's must not stop somebody who only wants the program.
 RELEASE_ARGS := --buildtype=release -Doptimization=2 -Db_lto=true -Dtests=false -Dwerror=false
 
-.PHONY: build run test agents bench fuzz lint format tsan install clean help deps
+.PHONY: build ranks run test agents bench demo fuzz lint format tsan install clean help deps
 
 build: ## the optimised program, at build/penstock
 	@scripts/deps build
 	@scripts/configure build/release $(RELEASE_ARGS)
 	@ninja --quiet -C build/release
 	@ln -f build/release/src/penstock build/penstock
+	@scripts/ranks --if-possible
+
+ranks: ## the tokenizers' data, from an npm package, so that the mock's tokens are tiktoken's
+	@scripts/deps build ranks
+	@scripts/configure build/release $(RELEASE_ARGS)
+	@ninja --quiet -C build/release src/make_ranks
+	@scripts/ranks
 
 run: build ## build, then `penstock serve`; more arguments by ARGS="..."
 	@exec build/penstock serve $(ARGS)
 
-test: ## all tests under sanitizers; the last line is "N passed, N failed"
+test: ranks ## all tests under sanitizers; the last line is "N passed, N failed"
 	@scripts/deps build test fuzz e2e
 	@tests/run $(ARGS)
 
-agents: ## real coding agents through the gateway; installs them first, 750 MB
+agents: ranks ## real coding agents through the gateway; installs them first, 750 MB
 	@scripts/deps build test e2e agents
 	@tests/run $(ARGS) agents
 
-fuzz: ## search for failing inputs; FUZZ_SECONDS=60 for each target, FUZZ_TARGET=name for one
+fuzz: ranks ## search for failing inputs; FUZZ_SECONDS=60 for each target, FUZZ_TARGET=name for one
 	@scripts/deps build fuzz
 	@tests/run --fuzz-only --fuzz-seconds $(FUZZ_SECONDS) --fuzz-target "$(FUZZ_TARGET)" fuzz
 
-tsan: ## unit, golden and simulated tests and an end-to-end smoke test under ThreadSanitizer
+tsan: ranks ## unit, golden and simulated tests and an end-to-end smoke test under ThreadSanitizer
 	@scripts/deps build test e2e
 	@tests/run --sanitize thread --build-dir build/tsan --fuzz-seconds 0 \
 	    --pytest "-m smoke" unit golden sim e2e
 
-bench: build ## measure beside nginx, HAProxy and a null relay; more arguments by ARGS="..."
+bench: build ranks ## measure beside nginx, HAProxy and other fake providers; more arguments by ARGS="..."
 	@scripts/deps bench
 	@bench/run $(ARGS)
+
+demo: build ## the captures of docs/demo, made anew
+	@scripts/deps demo
+	@docs/demo/make
 
 lint: ## compile with clang, clang-tidy, include order, shellcheck, documents
 	@scripts/deps build test lint

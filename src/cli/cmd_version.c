@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <llhttp.h>
+#define PCRE2_CODE_UNIT_WIDTH 8
+
 #include <openssl/crypto.h>
+#include <pcre2.h>
 #include <stdio.h>
 #include <uv.h>
 #include <yaml.h>
@@ -9,6 +12,7 @@
 
 #include "version.h"
 #include "cli/command.h"
+#include "token/token.h"
 
 struct version_flags {
     bool json;
@@ -33,11 +37,20 @@ struct component {
 #define COMPILER "gcc " __VERSION__
 #endif
 
+enum { COMPONENTS = 10 };
+
+/* Whether the mock's tokens are the real ones. */
+static const char *tokens_of(enum encoding e) {
+    return tokenizer_is_exact(tokenizer_get(e)) ? "exact" : "word pieces stand in, no data";
+}
+
 /* Of the libraries that run, not those that it was compiled with, where they tell. */
-static unsigned list_components(struct component out[8]) {
-    static char yyjson[32];
+static unsigned list_components(struct component out[COMPONENTS]) {
+    static char yyjson[32], pcre2[64];
     uint32_t v = yyjson_version();
     snprintf(yyjson, sizeof yyjson, "%u.%u.%u", v >> 16, v >> 8 & 0xff, v & 0xff);
+    pcre2_config(PCRE2_CONFIG_VERSION, pcre2);
+    pcre2[strcspn(pcre2, " ")] = '\0'; /* its date */
     const struct component components[] = {
         {"libuv", uv_version_string()},
         {"llhttp", DOTTED(LLHTTP_VERSION_MAJOR, LLHTTP_VERSION_MINOR, LLHTTP_VERSION_PATCH)},
@@ -45,8 +58,12 @@ static unsigned list_components(struct component out[8]) {
         {"libyaml", yaml_get_version_string()},
         {"openssl", OpenSSL_version(OPENSSL_VERSION_STRING)},
         {"zlib", zlibVersion()},
+        {"pcre2", pcre2},
         {"compiler", COMPILER},
+        {"o200k_base", tokens_of(ENCODING_O200K)},
+        {"cl100k_base", tokens_of(ENCODING_CL100K)},
     };
+    _Static_assert(sizeof components / sizeof components[0] == COMPONENTS, "out has room");
     memcpy(out, components, sizeof components);
     return sizeof components / sizeof components[0];
 }
@@ -75,12 +92,12 @@ static int run(const struct command *self, unsigned argc, char **argv) {
     struct command_line line;
     int code;
     if (command_parse(self, argc, argv, &f, &line, &code)) {
-        struct component parts[8];
+        struct component parts[COMPONENTS];
         unsigned n = list_components(parts);
         if (f.json) print_json(parts, n);
         else printf("penstock %s\n", PENSTOCK_VERSION);
         for (unsigned i = 0; i < n && !f.json; i++) {
-            printf("  %-9s %s\n", parts[i].name, parts[i].version);
+            printf("  %-11s %s\n", parts[i].name, parts[i].version);
         }
         code = fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
     }
@@ -91,7 +108,7 @@ static int run(const struct command *self, unsigned argc, char **argv) {
 const struct command command_version = {
     .name = "version",
     .path = "version",
-    .summary = "Print the version, and those of the libraries",
+    .summary = "Print the version, those of the libraries, and which tokenizers are exact",
     .flags = flags,
     .run = run,
 };
