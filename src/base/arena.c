@@ -8,10 +8,11 @@
 #include "base/bytes.h"
 #include "base/mem.h"
 
-/* A reference to drop at the end. Lives in the arena itself. */
+/* What is to be done at the end. Lives in the arena itself. */
 struct link {
     struct link *next;
-    struct bytes *bytes;
+    void (*drop)(void *self);
+    void *self;
 };
 
 #ifdef PENSTOCK_ARENA_SPLIT
@@ -119,7 +120,7 @@ static void free_storage(struct arena *a) {
 
 void arena_free(struct arena *a) {
     if (!a) return;
-    for (struct link *l = a->links; l; l = l->next) bytes_unref(&l->bytes);
+    for (struct link *l = a->links; l; l = l->next) l->drop(l->self);
     free_storage(a);
 }
 
@@ -149,10 +150,19 @@ char *arena_printf(struct arena *a, const char *format, ...) {
     return text;
 }
 
-void arena_link(struct arena *a, struct bytes *b) {
+void arena_defer(struct arena *a, void (*drop)(void *self), void *self) {
     struct link *l = arena_alloc(a, sizeof *l);
-    *l = (struct link){a->links, b};
+    *l = (struct link){a->links, drop, self};
     a->links = l;
+}
+
+static void drop_bytes(void *self) {
+    struct bytes *b = self;
+    bytes_unref(&b);
+}
+
+void arena_link(struct arena *a, struct bytes *b) {
+    arena_defer(a, drop_bytes, b);
 }
 
 size_t arena_used_bytes(const struct arena *a) {

@@ -17,6 +17,9 @@ void *arena_alloc(struct arena *a, size_t bytes);        /* 16-aligned, zeroed, 
 struct slice arena_dup(struct arena *a, struct slice s); /* also NUL-terminated behind len */
 char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
 void arena_link(struct arena *a, struct bytes *b); /* takes over the caller's reference */
+/* Called by arena_free, the last one first, before the memory goes: gives back what the arena holds
+ * besides. */
+void arena_defer(struct arena *a, void (*drop)(void *self), void *self);
 size_t arena_used_bytes(const struct arena *a);    /* held from malloc, for accounting */
 
 #endif

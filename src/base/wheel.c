@@ -5,7 +5,8 @@
  * occupied slot lies ahead of the current position, the lowest occupied level holds the earliest
  * timer, and the next stop is one bit scan away. When time enters a slot of an upper level, its
  * timers move down.
- * Eight levels cover every int64_t nanosecond: nothing overflows and nothing is rounded. */
+ * Eight levels cover every int64_t nanosecond, eleven those of an exact wheel: nothing overflows
+ * and nothing is rounded. */
 #include "base/wheel.h"
 
 #include <assert.h>
@@ -16,7 +17,7 @@
 
 #define SLOT_BITS 6
 #define SLOTS (1u << SLOT_BITS)
-#define LEVELS 8
+#define LEVELS 11
 
 /* Two lists beside the wheel proper: what is due already, and what wheel_advance is firing now. */
 #define LIST_DUE (LEVELS * SLOTS)
@@ -28,15 +29,31 @@ struct wheel {
     uint64_t due_tick; /* to here a new timer is due; differs in wheel_advance only */
     unsigned count;
     bool advancing;
+    bool is_exact;     /* a tick is a nanosecond */
     uint64_t occupied[LEVELS + 1];  /* one bit a list */
     struct timer lists[LIST_COUNT]; /* sentinels of circular lists */
 };
 
-struct wheel *wheel_new(int64_t now_ns) {
+/* The tick that this instant is in. */
+static uint64_t tick_at(const struct wheel *w, int64_t ns) {
+    if (ns <= 0) return 0;
+    return w->is_exact ? (uint64_t)ns : (uint64_t)(ns / WHEEL_SLOT_NS);
+}
+
+static struct wheel *make(int64_t now_ns, bool is_exact) {
     struct wheel *w = mem_zalloc(sizeof *w);
-    w->tick = w->due_tick = now_ns > 0 ? (uint64_t)(now_ns / WHEEL_SLOT_NS) : 0;
+    w->is_exact = is_exact;
+    w->tick = w->due_tick = tick_at(w, now_ns);
     for (size_t i = 0; i < LIST_COUNT; i++) w->lists[i].prev = w->lists[i].next = &w->lists[i];
     return w;
+}
+
+struct wheel *wheel_new(int64_t now_ns) {
+    return make(now_ns, false);
+}
+
+struct wheel *wheel_new_exact(int64_t now_ns) {
+    return make(now_ns, true);
 }
 
 static void list_append(struct wheel *w, size_t index, struct timer *t) {
@@ -63,8 +80,9 @@ static bool list_is_empty(const struct wheel *w, size_t index) {
 }
 
 /* First tick that does not start before the deadline. */
-static uint64_t deadline_tick(int64_t deadline_ns) {
+static uint64_t deadline_tick(const struct wheel *w, int64_t deadline_ns) {
     if (deadline_ns <= 0) return 0;
+    if (w->is_exact) return (uint64_t)deadline_ns;
     return (uint64_t)(deadline_ns / WHEEL_SLOT_NS) + (deadline_ns % WHEEL_SLOT_NS != 0);
 }
 
@@ -76,7 +94,7 @@ static size_t list_for(const struct wheel *w, uint64_t tick) {
 
 void timer_start(struct wheel *w, struct timer *t, int64_t deadline_ns, timer_fn *fn, void *self) {
     timer_stop(t);
-    uint64_t tick = deadline_tick(deadline_ns);
+    uint64_t tick = deadline_tick(w, deadline_ns);
     t->wheel = w;
     t->deadline_ns = deadline_ns;
     t->fn = fn;
@@ -109,7 +127,8 @@ static bool next_slot(const struct wheel *w, size_t *out_index, uint64_t *out_ti
         unsigned slot = (unsigned)__builtin_ctzll(w->occupied[level]);
         unsigned shift = level * SLOT_BITS, above = shift + SLOT_BITS;
         *out_index = level * SLOTS + slot;
-        *out_tick = (w->tick >> above << above) | (uint64_t)slot << shift;
+        uint64_t higher = above < 64 ? w->tick >> above << above : 0;
+        *out_tick = higher | (uint64_t)slot << shift;
         return true;
     }
     return false;
@@ -119,7 +138,7 @@ static bool next_slot(const struct wheel *w, size_t *out_index, uint64_t *out_ti
 static void enter_slot(struct wheel *w, size_t index) {
     while (!list_is_empty(w, index)) {
         struct timer *t = w->lists[index].next;
-        uint64_t tick = deadline_tick(t->deadline_ns);
+        uint64_t tick = deadline_tick(w, t->deadline_ns);
         list_remove(t);
         list_append(w, tick <= w->tick ? LIST_FIRING : list_for(w, tick), t);
     }
@@ -139,7 +158,7 @@ static unsigned fire_all(struct wheel *w) {
 unsigned wheel_advance(struct wheel *w, int64_t now_ns) {
     assert(!w->advancing);
     w->advancing = true;
-    uint64_t now_tick = now_ns > 0 ? (uint64_t)(now_ns / WHEEL_SLOT_NS) : 0;
+    uint64_t now_tick = tick_at(w, now_ns);
     if (now_tick > w->due_tick) w->due_tick = now_tick;
     while (!list_is_empty(w, LIST_DUE)) {
         struct timer *t = w->lists[LIST_DUE].next;
@@ -165,8 +184,9 @@ int64_t wheel_next_ns(const struct wheel *w) {
     if (w->count == 0) return TIME_NEVER;
     if (!list_is_empty(w, LIST_DUE) || !list_is_empty(w, LIST_FIRING)) tick = w->tick;
     else if (!next_slot(w, &index, &tick)) return TIME_NEVER;
-    if (tick > (uint64_t)(TIME_NEVER / WHEEL_SLOT_NS)) return TIME_NEVER;
-    return (int64_t)tick * WHEEL_SLOT_NS;
+    int64_t slot_ns = w->is_exact ? 1 : WHEEL_SLOT_NS;
+    if (tick > (uint64_t)(TIME_NEVER / slot_ns)) return TIME_NEVER;
+    return (int64_t)tick * slot_ns;
 }
 
 unsigned wheel_count(const struct wheel *w) {

@@ -26,6 +26,9 @@ struct timer {
 };
 
 struct wheel *wheel_new(int64_t now_ns);
+/* The same with slots of one nanosecond: for clocks that are not the machine's, where every
+ * deadline is met to the nanosecond. */
+struct wheel *wheel_new_exact(int64_t now_ns);
 void wheel_free(struct wheel *w); /* stops what is left */
 /* (Re)starts: moves an active timer. A deadline in the past fires at the next advance. */
 void timer_start(struct wheel *w, struct timer *t, int64_t deadline_ns, timer_fn *fn, void *self);

@@ -33,7 +33,8 @@ bool command_parse(const struct command *c, unsigned argc, char **argv, void *op
     static const struct flag none[] = {{.name = NULL}};
     struct err e;
     *out = (struct command_line){.arena = arena_new()};
-    int rc = flags_parse(c->flags ? c->flags : none, argc, argv, options, out->arena,
+    const struct flag *flags = command_flags(c);
+    int rc = flags_parse(flags ? flags : none, argc, argv, options, out->arena,
                          &out->arguments, &e);
     if (rc == FLAGS_HELP) {
         help_print_command(c);
@@ -47,6 +48,10 @@ bool command_parse(const struct command *c, unsigned argc, char **argv, void *op
     }
     *out_exit = command_usage_error(c, e.text);
     return false;
+}
+
+const struct flag *command_flags(const struct command *c) {
+    return c->make_flags ? c->make_flags() : c->flags;
 }
 
 void command_line_dispose(struct command_line *l) {

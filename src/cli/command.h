@@ -15,6 +15,8 @@ struct command {
     unsigned max_arguments;
     const char *description;              /* Markdown paragraphs; may be NULL */
     const struct flag *flags;             /* ends with a NULL name; NULL: none */
+    /* instead of flags: from a table of another kind, made once; see command_flags */
+    const struct flag *(*make_flags)(void);
     /* command lines and, in front of each, a comment "# …"; NULL-terminated */
     const char *const *examples;
     const struct command *const *children;/* NULL-terminated; NULL: none. Then run is NULL. */
@@ -40,6 +42,8 @@ struct command_line {
 bool command_parse(const struct command *c, unsigned argc, char **argv, void *options,
                    struct command_line *out, int *out_exit);
 void command_line_dispose(struct command_line *l);
+/* Ends with a NULL name; NULL: none. */
+const struct flag *command_flags(const struct command *c);
 /* "penstock serve: TEXT" and how to get help, on stderr; returns EXIT_USAGE. */
 int command_usage_error(const struct command *c, const char *text);
 

@@ -56,7 +56,7 @@ static void put_names(struct script *s, const struct command *const *list) {
 static void put_bash_value(struct script *s, const struct command *c, const struct flag *f) {
     struct flag_doc doc;
     flag_doc(f, &doc);
-    if (f->type == FLAG_BOOL) return;
+    if (flag_is_bool(f)) return;
     put(s, "        '%s --%s'", c->path, f->name);
     if (f->letter) put(s, "|'%s -%c'", c->path, f->letter);
     put(s, ")");
@@ -70,12 +70,12 @@ static void put_bash_value(struct script *s, const struct command *c, const stru
 }
 
 static void put_bash_values(struct script *s, const struct command *c) {
-    for (const struct flag *f = c->flags; f && f->name; f++) put_bash_value(s, c, f);
+    for (const struct flag *f = command_flags(c); f && f->name; f++) put_bash_value(s, c, f);
 }
 
 static void put_bash_flags(struct script *s, const struct command *c) {
     put(s, "        '%s') words='", c->path);
-    for (const struct flag *f = c->flags; f && f->name; f++) {
+    for (const struct flag *f = command_flags(c); f && f->name; f++) {
         char text[64];
         put(s, "%s ", flag_spelling(f, text, sizeof text));
     }
@@ -156,7 +156,7 @@ static void put_zsh_flag(struct script *s, const struct flag *f) {
     else put(s, "'%s%s[", is_list ? "*" : "", spelling);
     put_zsh_text(s, doc.description);
     put(s, "]");
-    if (f->type != FLAG_BOOL) put(s, ":%s:", f->argument);
+    if (!flag_is_bool(f)) put(s, ":%s:", f->argument);
     if (doc.choices[0]) {
         put(s, "(");
         put_choices(s, doc.choices);
@@ -169,7 +169,7 @@ static void put_zsh_flag(struct script *s, const struct flag *f) {
 
 static void put_zsh_leaf(struct script *s, const struct command *c) {
     put(s, "        '%s') _arguments", c->path);
-    for (const struct flag *f = c->flags; f && f->name; f++) put_zsh_flag(s, f);
+    for (const struct flag *f = command_flags(c); f && f->name; f++) put_zsh_flag(s, f);
     put(s, " \\\n            '(-h --help)'{-h,--help}'[This text]'");
     if (c->arguments && strchr(c->arguments, '|')) {
         put(s, " \\\n            '1:word:(");

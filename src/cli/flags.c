@@ -32,8 +32,12 @@ void flag_doc(const struct flag *f, struct flag_doc *out) {
     }
 }
 
+bool flag_is_bool(const struct flag *f) {
+    return f->type == FLAG_BOOL || f->type == FLAG_NAMED_BOOL;
+}
+
 static bool is_on_by_default(const struct flag *f) {
-    return f->type == FLAG_BOOL && f->default_text && strcmp(f->default_text, "true") == 0;
+    return flag_is_bool(f) && f->default_text && strcmp(f->default_text, "true") == 0;
 }
 
 const char *flag_spelling(const struct flag *f, char *out, size_t size) {
@@ -102,7 +106,10 @@ static int store_override(const struct flag *f, struct slice text, struct overri
         return err_set(e, ERR_USAGE, "--%s: expected name=value, such as timeouts.idle=2m", f->name);
     }
     if (list->n == FLAG_LIST_MAX) return err_set(e, ERR_USAGE, "--%s: too often", f->name);
-    const char *name = is_any ? arena_dup(a, slice_sub(text, 0, (size_t)equals)).ptr : f->setting;
+    bool is_named = f->type == FLAG_NAMED || f->type == FLAG_NAMED_BOOL;
+    const char *name = is_any     ? arena_dup(a, slice_sub(text, 0, (size_t)equals)).ptr
+                       : is_named ? f->name
+                                  : f->setting;
     const char *value = is_any ? text.ptr + equals + 1 : text.ptr;
     list->items[list->n++] = (struct config_override){name, value};
     return 0;
@@ -131,6 +138,8 @@ static int store(const struct flag *f, struct slice text, void *options, struct 
     case FLAG_REAL: return store_real(f, text, field, e);
     case FLAG_DURATION: return store_duration(f, text, field, e);
     case FLAG_TEXTS: return store_text_in_list(f, text.ptr, field, e);
+    case FLAG_NAMED:
+    case FLAG_NAMED_BOOL:
     case FLAG_SETTING:
     case FLAG_ANY_SETTING: return store_override(f, text, field, a, e);
     case FLAG_CUSTOM: {
@@ -166,7 +175,7 @@ static const struct flag *find_long(const struct flags_reader *in, struct slice 
     }
     if (!slice_starts_with(name, SLICE("no-"))) return NULL;
     for (const struct flag *f = in->flags; f->name; f++) {
-        if (f->type != FLAG_BOOL || !slice_eq(slice_cstr(f->name), slice_from(name, 3))) continue;
+        if (!flag_is_bool(f) || !slice_eq(slice_cstr(f->name), slice_from(name, 3))) continue;
         *out_negated = true;
         return f;
     }
@@ -225,7 +234,7 @@ static int parse_long(struct flags_reader *in, struct slice text) {
         return err_set(in->err, ERR_USAGE, "--no-%s takes no value", f->name);
     }
     if (equals >= 0) value = slice_from(text, (size_t)equals + 1);
-    else if (f->type == FLAG_BOOL) value = is_negated ? SLICE("false") : SLICE("true");
+    else if (flag_is_bool(f)) value = is_negated ? SLICE("false") : SLICE("true");
     else if (take_value(in, f, &value) < 0) return -ERR_USAGE;
     return store(f, value, in->options, in->arena, in->err);
 }
@@ -240,7 +249,7 @@ static int parse_letters(struct flags_reader *in, struct slice text) {
         }
         if (!f) return err_set(in->err, ERR_USAGE, "unknown flag -%c", text.ptr[i]);
         struct slice value = slice_from(text, i + 1);
-        bool is_bool = f->type == FLAG_BOOL;
+        bool is_bool = flag_is_bool(f);
         if (is_bool) value = SLICE("true");
         else if (value.len > 0 && value.ptr[0] == '=') value = slice_from(value, 1);
         else if (value.len == 0 && take_value(in, f, &value) < 0) return -ERR_USAGE;

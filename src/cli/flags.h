@@ -10,7 +10,7 @@
 #include "base/err.h"
 #include "config/config.h"
 
-#define FLAG_LIST_MAX 64
+#define FLAG_LIST_MAX 256
 struct text_list {
     const char *items[FLAG_LIST_MAX];
     unsigned n;
@@ -29,6 +29,8 @@ enum flag_type {
     FLAG_TEXTS,      /* struct text_list; repeatable */
     FLAG_SETTING,    /* struct override_list; the value of the setting that the row names */
     FLAG_ANY_SETTING,/* the same; name=value */
+    FLAG_NAMED,      /* struct override_list; the flag's own name and value, in order of coming */
+    FLAG_NAMED_BOOL, /* the same, without an argument: "true" */
     FLAG_CUSTOM      /* what parse says */
 };
 
@@ -72,6 +74,8 @@ struct flag_doc {
     const char *env;                          /* or NULL */
 };
 void flag_doc(const struct flag *f, struct flag_doc *out);
+/* Takes no argument. */
+bool flag_is_bool(const struct flag *f);
 /* "--no-banner" for a bool that is on by default, else "--config". */
 const char *flag_spelling(const struct flag *f, char *out, size_t size);
 

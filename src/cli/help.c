@@ -108,7 +108,7 @@ static const char *flag_text(const struct flag *f, struct arena *a) {
     char choices[256];
     flag_doc(f, &doc);
     spell_choices(doc.choices, choices, sizeof choices);
-    bool has_default = doc.default_text && f->type != FLAG_BOOL;
+    bool has_default = doc.default_text && !flag_is_bool(f);
     return arena_printf(a, "%s%s%s%s%s%s%s%s%s%s", doc.description, choices[0] ? " One of " : "",
                         choices, choices[0] ? "." : "", has_default ? " Default: `" : "",
                         has_default ? doc.default_text : "", has_default ? "`." : "",
@@ -134,7 +134,7 @@ static void put_flags(struct page *p, const struct command *c) {
                                      .description = "This text."};
     struct arena *a = arena_new();
     put_heading(p, "Flags");
-    for (const struct flag *f = c->flags; f && f->name; f++) put_flag(p, f, a);
+    for (const struct flag *f = command_flags(c); f && f->name; f++) put_flag(p, f, a);
     put_flag(p, &help, a);
     arena_free(a);
 }
@@ -165,7 +165,7 @@ static void put_usage(struct page *p, const struct command *c) {
     put(p, "penstock ");
     put(p, c->path);
     if (c->children) put(p, " COMMAND");
-    if (c->flags) put(p, " [flags]");
+    if (command_flags(c)) put(p, " [flags]");
     if (c->arguments) {
         put(p, " ");
         put(p, c->arguments);
@@ -276,7 +276,7 @@ static void put_markdown_flag(struct page *p, const struct flag *f, struct arena
 static void put_markdown_flags(struct page *p, const struct command *c) {
     struct arena *a = arena_new();
     put_line(p, "| flag | |\n|---|---|");
-    for (const struct flag *f = c->flags; f->name; f++) put_markdown_flag(p, f, a);
+    for (const struct flag *f = command_flags(c); f->name; f++) put_markdown_flag(p, f, a);
     put_line(p, "");
     arena_free(a);
 }
@@ -294,7 +294,7 @@ static void put_markdown_command(struct page *p, const struct command *c) {
         put(p, c->description);
         put_line(p, "\n");
     }
-    if (c->flags) put_markdown_flags(p, c);
+    if (command_flags(c)) put_markdown_flags(p, c);
     if (c->examples) {
         put_line(p, "```sh");
         for (unsigned i = 0; c->examples[i]; i++) put_line(p, c->examples[i]);

@@ -73,6 +73,7 @@ const struct http_pool_stats *http_pool_stats(const struct http_pool *p);
 
 struct http_answer {
     unsigned status;
+    unsigned version_minor;          /* HTTP/1.<minor> */
     struct http_headers headers;     /* valid until on_head returns */
     int64_t content_length;          /* -1: not told */
     bool is_reused;                  /* came over a connection that had served before */

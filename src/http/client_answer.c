@@ -210,6 +210,7 @@ static int on_headers_complete(llhttp_t *parser) {
     settle_encoding(c, &headers);
     struct http_answer answer = {
         .status = parser->status_code,
+        .version_minor = parser->http_minor,
         .headers = headers,
         .content_length = told_length(c),
         .is_reused = c->is_reused,

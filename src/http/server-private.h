@@ -190,6 +190,8 @@ struct http_server {
     struct loop *loop;
     struct http_limits limits;
     struct http_app app;
+    int64_t (*wall_ns)(void *self);   /* of the date header; NULL: clock_wall_ns */
+    void *wall_self;
     struct server_conn *conns;
     struct peer_table *peers;              /* NULL without a limit */
     struct parse_scratch *scratch;
@@ -227,7 +229,9 @@ void server_conn_settle(struct server_conn *c);
 void server_conn_refuse(struct server_conn *c, unsigned status, const char *text);
 /* The client is gone: on_cancel if a request is in work, then closed. */
 void server_conn_gone(struct server_conn *c);
-void server_conn_close(struct server_conn *c, bool with_reset);   /* no callbacks */
+/* CLOSE_SILENT: TLS says no goodbye */
+enum server_close { CLOSE_WELL, CLOSE_RESET, CLOSE_SILENT };
+void server_conn_close(struct server_conn *c, enum server_close how);   /* no callbacks */
 /* gone, but said later: the app is on the stack */
 void server_conn_lose(struct server_conn *c);
 void server_conn_response_started(struct server_conn *c);

@@ -91,7 +91,7 @@ void http_server_drain(struct http_server *s) {
     for (struct server_conn *c, *next = s->conns; (c = next);) {
         next = c->next;
         if (c->state == CONN_IDLE && c->surplus.len == 0 && !c->is_running)
-            server_conn_close(c, false);
+            server_conn_close(c, CLOSE_WELL);
     }
 }
 
@@ -103,6 +103,12 @@ void http_server_close_all(struct http_server *s) {
         server_conn_gone(c);
         server_conn_unpin(c);
     }
+}
+
+void http_server_set_date(struct http_server *s, int64_t (*wall_ns)(void *self), void *self) {
+    s->wall_ns = wall_ns;
+    s->wall_self = self;
+    s->date_s = -1;
 }
 
 void http_server_free(struct http_server *s) {

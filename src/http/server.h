@@ -101,6 +101,8 @@ struct http_app {
 
 struct http_server *http_server_new(struct loop *l, const struct http_limits *limits,
                                     const struct http_app *app);
+/* What the date header says, Unix epoch, instead of clock_wall_ns. */
+void http_server_set_date(struct http_server *s, int64_t (*wall_ns)(void *self), void *self);
 /* Takes an accepted descriptor of any listener. Over a cap: 503 and closed (TLS: just closed). */
 void http_server_accept(struct http_server *s, int fd, const struct addr *from,
                         struct tls_context *tls);
@@ -152,6 +154,24 @@ void http_end(struct http_exchange *ex);
  * follows, possibly before this returns. */
 void http_abort(struct http_exchange *ex);
 size_t http_queued_bytes(const struct http_exchange *ex);
+
+/* ---- raw responses: for who wants to break the rules of HTTP ---- */
+
+/* From here on http_write passes bytes exactly as they are: interim responses, head, framing and
+ * all are the caller's, and nothing is checked. Instead of http_start, with everything else as
+ * there: the queue, cork, on_writable, on_cancel. */
+void http_start_raw(struct http_exchange *ex);
+enum http_raw_end {
+    /* behind the last byte comes the next request; as FIN when the client wants no other, the
+     * request's body was not read, or the server drains */
+    HTTP_RAW_KEEP,
+    HTTP_RAW_FIN,      /* behind the last byte; TLS says goodbye first */
+    HTTP_RAW_RST,      /* at once: what is queued is lost */
+    HTTP_RAW_DROP      /* at once, an orderly FIN without TLS's goodbye: a truncation, with TLS */
+};
+/* Ends a raw response, or any other that is not started or not ended: RST and DROP. on_done
+ * follows, possibly before this returns. */
+void http_end_raw(struct http_exchange *ex, enum http_raw_end how);
 /* Frees arena and body: for long streams whose request is no longer needed. method, host, client…
  * (slices into the arena) become empty. */
 void http_exchange_drop_request(struct http_exchange *ex);

@@ -76,13 +76,16 @@ static struct server_exchange *detach_exchange(struct server_conn *c) {
     return ex;
 }
 
-void server_conn_close(struct server_conn *c, bool with_reset) {
+void server_conn_close(struct server_conn *c, enum server_close how) {
     if (c->state == CONN_CLOSED) return;
     server_conn_pin(c);
     c->state = CONN_CLOSED;
     timer_stop(&c->timer);
-    if (c->conn && with_reset) conn_close_reset(&c->conn);
-    if (c->conn) conn_close(&c->conn);
+    switch (how) {
+    case CLOSE_WELL: conn_close(&c->conn); break;
+    case CLOSE_RESET: conn_close_reset(&c->conn); break;
+    case CLOSE_SILENT: conn_close_silent(&c->conn); break;
+    }
     request_parser_dispose(&c->parser);
     byteq_dispose(&c->out);
     buf_dispose(&c->surplus);
@@ -103,7 +106,7 @@ void server_conn_gone(struct server_conn *c) {
      * whole: reset. */
     struct server_exchange *ex = c->exchange ? detach_exchange(c) : NULL;
     const struct http_app app = c->server->app;
-    server_conn_close(c, ex && ex->is_started);
+    server_conn_close(c, ex && ex->is_started ? CLOSE_RESET : CLOSE_WELL);
     if (!ex) return;
     app.on_cancel(app.self, &ex->pub);
     exchange_free(ex);
@@ -358,7 +361,7 @@ static bool keeps_surplus(const struct server_conn *c) {
 static void on_bytes(void *self, struct slice bytes) {
     struct server_conn *c = self;
     if (c->state == CONN_LINGER) {
-        if (bytes.len >= c->linger_left) server_conn_close(c, false);
+        if (bytes.len >= c->linger_left) server_conn_close(c, CLOSE_WELL);
         else c->linger_left -= bytes.len;
         return;
     }

@@ -95,7 +95,8 @@ static struct slice date_now(struct http_server *s) {
     static const char days[][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static const char months[][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                      "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    const int64_t now_s = clock_wall_ns() / NS_PER_S;
+    const int64_t wall_ns = s->wall_ns ? s->wall_ns(s->wall_self) : clock_wall_ns();
+    const int64_t now_s = wall_ns / NS_PER_S;
     if (now_s != s->date_s) {
         const time_t t = (time_t)now_s;
         struct tm tm;
@@ -381,13 +382,40 @@ void http_end(struct http_exchange *ex_pub) {
     end_response(ex);
 }
 
-void http_abort(struct http_exchange *ex) {
+static void close_now(struct http_exchange *ex, enum server_close how) {
     struct server_conn *c = exchange_of(ex)->conn;
     if (c->exchange != exchange_of(ex)) return; /* from inside on_done or on_cancel: it is over */
     server_conn_pin(c);
-    server_conn_close(c, true);
+    server_conn_close(c, how);
     server_conn_response_out(c);
     server_conn_unpin(c);
+}
+
+void http_abort(struct http_exchange *ex) {
+    close_now(ex, CLOSE_RESET);
+}
+
+void http_start_raw(struct http_exchange *ex_pub) {
+    struct server_exchange *ex = exchange_of(ex_pub);
+    assert(!ex->is_started);
+    if (is_dead(ex)) return;
+    server_conn_response_started(ex->conn);
+    ex->framing = FRAMING_UNTIL_CLOSE; /* as it is; the connection's fate comes with the end */
+    server_conn_settle(ex->conn);
+}
+
+void http_end_raw(struct http_exchange *ex_pub, enum http_raw_end how) {
+    struct server_exchange *ex = exchange_of(ex_pub);
+    if (how == HTTP_RAW_RST || how == HTTP_RAW_DROP) {
+        close_now(ex_pub, how == HTTP_RAW_RST ? CLOSE_RESET : CLOSE_SILENT);
+        return;
+    }
+    if (is_dead(ex) || ex->is_ended) return;
+    assert(ex->is_started);
+    if (how == HTTP_RAW_FIN || !ex->keeps_alive) ex->conn->close_after = true;
+    ex->is_corked = false;
+    (void)server_conn_flush(ex->conn);
+    end_response(ex);
 }
 
 size_t http_queued_bytes(const struct http_exchange *ex) {

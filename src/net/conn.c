@@ -293,6 +293,10 @@ void conn_close_reset(struct conn **c) {
     if (*c) conn_end(c, sock_close_reset);
 }
 
+void conn_close_silent(struct conn **c) {
+    if (*c) conn_end(c, sock_close);
+}
+
 /* ---- the owner's side ---- */
 
 void conn_read_on(struct conn *c) {

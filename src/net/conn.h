@@ -91,6 +91,8 @@ void conn_shutdown_write(struct conn *c);
 void conn_close(struct conn **c);
 /* RST: the other side must not take what it has for complete */
 void conn_close_reset(struct conn **c);
+/* FIN without close_notify: under TLS a truncation, else as conn_close */
+void conn_close_silent(struct conn **c);
 bool conn_is_tls(const struct conn *c);
 bool conn_remote_addr(const struct conn *c, struct addr *out);
 bool conn_local_addr(const struct conn *c, struct addr *out);

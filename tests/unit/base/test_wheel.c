@@ -265,8 +265,14 @@ struct model {
     struct model_timer timers[TIMERS];
 };
 
+static int64_t slot_ns = SLOT; /* 1: exact wheels are under test */
+
+static struct wheel *any_wheel(int64_t now_ns) {
+    return slot_ns == 1 ? wheel_new_exact(now_ns) : wheel_new(now_ns);
+}
+
 static int64_t slot_of(int64_t deadline_ns) {
-    return deadline_ns <= 0 ? 0 : deadline_ns / SLOT + (deadline_ns % SLOT != 0);
+    return deadline_ns <= 0 ? 0 : deadline_ns / slot_ns + (deadline_ns % slot_ns != 0);
 }
 
 static int64_t random_delay(struct rng *r) {
@@ -327,7 +333,7 @@ static void model_check(struct model *m) {
     assert_int_equal(wheel_count(m->w), active);
     int64_t earliest = model_earliest(m), next = wheel_next_ns(m->w);
     if (active == 0) assert_true(next == TIME_NEVER);
-    else assert_true(next <= m->now_ns || next <= slot_of(earliest) * SLOT);
+    else assert_true(next <= m->now_ns || next <= slot_of(earliest) * slot_ns);
 }
 
 static void model_advance(struct model *m) {
@@ -340,7 +346,7 @@ static void model_advance(struct model *m) {
     for (int i = 0; i < TIMERS;
          i++) { /* nothing that was due is left, but what callbacks started */
         const struct model_timer *t = &m->timers[i];
-        if (t->active && !t->armed_now) assert_true(slot_of(t->deadline_ns) > m->now_ns / SLOT);
+        if (t->active && !t->armed_now) assert_true(slot_of(t->deadline_ns) > m->now_ns / slot_ns);
     }
 }
 
@@ -350,7 +356,7 @@ static void test_against_model(void **state) {
         static struct model m;
         m = (struct model){.now_ns = (int64_t)seed * 1234567891};
         rng_seed(&m.r, seed);
-        m.w = wheel_new(m.now_ns);
+        m.w = any_wheel(m.now_ns);
         for (int i = 0; i < 1500; i++) {
             for (uint64_t n = rng_below(&m.r, 6); n > 0; n--) random_change(&m);
             int64_t next = wheel_next_ns(m.w),
@@ -388,7 +394,7 @@ static void test_order(void **state) {
     int64_t want[1000];
     struct rng r;
     rng_seed(&r, 9);
-    struct wheel *w = wheel_new(0);
+    struct wheel *w = any_wheel(0);
     for (int i = 0; i < 1000; i++) {
         want[i] = 1 + (int64_t)(rng_next(&r) >> (4 + rng_below(&r, 50)));
         timer_start(w, &timers[i], want[i], note_fire, NULL);
@@ -416,6 +422,24 @@ static void test_no_allocation(void **state) {
     wheel_free(w);
 }
 
+static void test_exact_wheels(void **state) {
+    slot_ns = 1;
+    test_against_model(state);
+    test_order(state);
+    slot_ns = SLOT;
+    struct wheel *w = wheel_new_exact(NS_PER_S);
+    struct timer t = {0}, far = {0};
+    unsigned fired = 0;
+    timer_start(w, &t, NS_PER_S + 3, count_fire, &fired);
+    timer_start(w, &far, TIME_NEVER - 1, count_fire, &fired);
+    assert_int_equal(wheel_advance(w, NS_PER_S + 2), 0);
+    assert_true(wheel_next_ns(w) == NS_PER_S + 3);
+    assert_int_equal(wheel_advance(w, NS_PER_S + 3), 1);
+    assert_int_equal(wheel_advance(w, TIME_NEVER - 2), 0);
+    assert_int_equal(wheel_advance(w, TIME_NEVER - 1), 1);
+    wheel_free(w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_basics),
@@ -433,6 +457,7 @@ int main(void) {
         cmocka_unit_test(test_against_model),
         cmocka_unit_test(test_order),
         cmocka_unit_test(test_no_allocation),
+        cmocka_unit_test(test_exact_wheels),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

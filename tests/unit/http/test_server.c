@@ -773,6 +773,51 @@ static void test_abort_shows(void **state) {
     assert_true(c->is_reset);
 }
 
+/* Bytes pass as they are, and the connection goes on, ends or breaks as is said. */
+static void test_raw_responses(void **state) {
+    struct world *w = *state;
+    struct client *c = client_open(w);
+    client_send(c, GET("/later"));
+    http_start_raw(w->held);
+    assert_true(http_started(w->held));
+    assert_int_equal(write_text(w->held, "HTTP/1.1 100 Maybe\r\n\r\nHTTP/7 "), 1);
+    assert_int_equal(write_text(w->held, ""), 1);
+    assert_int_equal(write_text(w->held, "20x\n\n"), 1);
+    settle();
+    assert_took(c, "HTTP/1.1 100 Maybe\r\n\r\nHTTP/7 20x\n\n");
+    http_end_raw(w->held, HTTP_RAW_KEEP);
+    settle();
+    client_send(c, GET("/hello") GET("/later"));
+    assert_took(c, HELLO);
+    http_start_raw(w->held);
+    assert_int_equal(write_text(w->held, "zzz"), 1);
+    http_end_raw(w->held, HTTP_RAW_FIN);
+    settle();
+    assert_took(c, "zzz");
+    assert_true(c->is_eof && !c->is_reset);
+    client_close(c);
+    static const enum http_raw_end ends[] = {HTTP_RAW_RST, HTTP_RAW_DROP};
+    for (unsigned i = 0; i < 2; i++) {
+        for (unsigned started = 0; started < 2; started++) {
+            c = client_open(w);
+            client_send(c, GET("/later"));
+            if (started) http_start_raw(w->held);
+            http_end_raw(w->held, ends[i]);
+            settle();
+            assert_true(c->is_eof);
+            assert_int_equal(c->is_reset, ends[i] == HTTP_RAW_RST);
+            client_close(c);
+        }
+    }
+    /* a client that wants no other request gets none */
+    c = client_open(w);
+    client_send(c, "GET /later HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    http_start_raw(w->held);
+    http_end_raw(w->held, HTTP_RAW_KEEP);
+    settle();
+    assert_true(c->is_eof && !c->is_reset);
+}
+
 static void test_head_waits_for_the_first_write(void **state) {
     struct world *w = *state;
     struct client *c = client_open(w);
@@ -1129,6 +1174,7 @@ int main(void) {
         TEST(test_answer_inside_the_body),
         TEST(test_announced_length),
         TEST(test_abort_shows),
+        TEST(test_raw_responses),
         TEST(test_head_waits_for_the_first_write),
         TEST(test_one_write_an_event),
         TEST(test_cork),
