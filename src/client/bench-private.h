@@ -15,6 +15,7 @@
 #include "base/hist.h"
 #include "client/bench.h"
 #include "client/expect.h"
+#include "client/stamp.h"
 #include "client/target.h"
 #include "dialect/dialect.h"
 
@@ -45,7 +46,7 @@ struct bench_figures {
     /* inside the window: content frames, content events, reads */
     uint64_t frames, tokens, reads, bytes;
     uint64_t connects;
-    struct hist ttft_ns, itl_ns, delay_ns, service_ns, response_ns;
+    struct hist ttft_ns, itl_ns, provider_ns, delay_ns, arrival_ns, service_ns, response_ns;
     /* handling of a read done, minus loop entry: our own lateness */
     struct hist lag_ns;
     struct hist start_late_ns;             /* open loop: started minus scheduled */
@@ -72,7 +73,7 @@ struct slot {
     struct expect expect;
     struct timer again;                    /* after a failure: a pause before the next call */
     int64_t scheduled_ns, start_ns, first_ns, last_ns;
-    int64_t stamp_ns;                      /* of the comment just read; 0: none */
+    struct stamp stamp;                    /* of the comment just read */
     unsigned status;
     unsigned frame_tokens;                 /* content events of the frame at hand */
     bool is_stream, is_measured, is_stalled, has_failed;

@@ -7,8 +7,11 @@
  *   ttft        request started to first content-bearing frame (role-only, empty and usage frames
  *               are none), connecting included
  *   itl         between two content-bearing frames of one stream; per frame
- *   delay       stamp that the mock put before the frame (`: t=NS`) to our loop's entry into the
- *               turn that received it; on one machine only
+ *   provider    of the stamp that the mock put before the frame (`: t=NS due=NS`): written minus
+ *               due; on one machine only, as the next two
+ *   delay       written to our loop's entry into the turn that received it: the network, and a
+ *               gateway
+ *   arrival     due to the same entry: the sum of the two
  *   service     request started to answer complete
  *   response    the same from the scheduled start: what waited for a free connection counts
  *   start_late  open loop: own lateness in starting

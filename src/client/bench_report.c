@@ -22,7 +22,9 @@ static const struct hist_row {
 } hists[] = {
     {"ttft", "time to first token", offsetof(struct bench_figures, ttft_ns)},
     {"itl", "between tokens", offsetof(struct bench_figures, itl_ns)},
-    {"delay", "stamp to here", offsetof(struct bench_figures, delay_ns)},
+    {"provider", "provider, late by", offsetof(struct bench_figures, provider_ns)},
+    {"delay", "written to here", offsetof(struct bench_figures, delay_ns)},
+    {"arrival", "due to here", offsetof(struct bench_figures, arrival_ns)},
     {"service", "start to end", offsetof(struct bench_figures, service_ns)},
     {"response", "schedule to end", offsetof(struct bench_figures, response_ns)},
     {"start_late", "own start, late by", offsetof(struct bench_figures, start_late_ns)},
@@ -144,6 +146,10 @@ void bench_report_people(const struct bench *b, const struct bench_figures *f) {
     printf(", %.2f MB/s\n", per_second(f->bytes, f) / 1e6);
     for (unsigned i = 0; i < HIST_COUNT; i++) {
         print_hist(f, i);
+    }
+    if (atomic_load(&f->delay_ns.count) > 0) {
+        printf("  (by the provider's stamps, on one machine's clock: written to here is network and "
+               "gateway)\n");
     }
     print_failures(b, f);
     printf("  own CPU %.0f %% of the busiest thread%s%s\n", f->cpu_share * 100,

@@ -136,29 +136,19 @@ static void count_content(struct slot *s) {
     s->last_ns = now_ns;
 }
 
-/* ": t=123456789": when the mock wrote what follows. */
-static void read_stamp(struct slot *s, struct slice raw) {
-    uint64_t ns;
-    struct slice text = slice_from(raw, 4);
-    while (text.len > 0 && (text.ptr[text.len - 1] == '\n' || text.ptr[text.len - 1] == '\r')) {
-        text.len--;
-    }
-    if (slice_starts_with(raw, SLICE(": t=")) && slice_to_u64(text, INT64_MAX, &ns)) {
-        s->stamp_ns = (int64_t)ns;
-    }
-}
-
 /* A frame that was written after our loop entered the turn is dated by the clock. */
 static void record_delay(struct slot *s) {
-    if (s->stamp_ns == 0) {
+    struct bench_figures *f = &s->lane->figures;
+    int64_t sent_ns = s->stamp.sent_ns, now_ns = loop_now_ns(s->lane->loop);
+    if (sent_ns == 0 || !bench_lane_in_window(s->lane)) {
         return;
     }
-    int64_t delay_ns = loop_now_ns(s->lane->loop) - s->stamp_ns;
-    if (bench_lane_in_window(s->lane)) {
-        hist_record(&s->lane->figures.delay_ns,
-                    delay_ns >= 0 ? delay_ns : clock_mono_ns() - s->stamp_ns);
+    now_ns = now_ns >= sent_ns ? now_ns : clock_mono_ns();
+    hist_record(&f->delay_ns, now_ns - sent_ns);
+    if (s->stamp.due_ns > 0) {
+        hist_record(&f->provider_ns, sent_ns - s->stamp.due_ns);
+        hist_record(&f->arrival_ns, now_ns - s->stamp.due_ns);
     }
-    s->stamp_ns = 0;
 }
 
 static void stall(struct slot *s) {
@@ -173,7 +163,7 @@ static int on_frame(void *self, const struct sse_frame *f) {
     struct slot *s = self;
     struct err e;
     if (f->flags & SSE_COMMENT) {
-        read_stamp(s, f->raw);
+        (void)stamp_parse(f->raw, &s->stamp);
         return 0;
     }
     if (!(f->flags & SSE_DATA)) {
@@ -189,7 +179,7 @@ static int on_frame(void *self, const struct sse_frame *f) {
         count_content(s);
         stall(s);
     }
-    s->stamp_ns = 0;
+    s->stamp = (struct stamp){0, 0};
     return 0;
 }
 
@@ -320,7 +310,8 @@ static void slot_reset(struct slot *s, uint64_t number, int64_t scheduled_ns) {
     buf_reset(&s->body);
     s->scheduled_ns = scheduled_ns;
     s->start_ns = clock_mono_ns();
-    s->first_ns = s->last_ns = s->stamp_ns = 0;
+    s->first_ns = s->last_ns = 0;
+    s->stamp = (struct stamp){0, 0};
     s->status = 0;
     s->is_stream = s->is_stalled = s->has_failed = s->read_has_content = false;
     s->is_measured = bench_lane_in_window(s->lane);

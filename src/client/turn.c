@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "client/render.h"
+#include "client/stamp.h"
 #include "dialect/dialect.h"
 
 enum { BODY_MAX_BYTES = 64 << 20, FIRST_BYTE_TIMEOUT_S = 600, IDLE_TIMEOUT_S = 600 };
@@ -28,6 +29,8 @@ struct turn {
     int64_t start_ns, first_ns, last_ns;
     uint64_t frames;
     bool frame_has_content;
+    struct stamp stamp;            /* of the comment just read */
+    struct hist provider_ns, way_ns;   /* by the stamps: written minus due, here minus written */
     struct usage usage;
 };
 
@@ -102,16 +105,31 @@ static int on_event(void *self, const struct event *ev) {
     return 0;
 }
 
+static void count_stamp(struct turn *t) {
+    if (t->stamp.sent_ns > 0) {
+        hist_record(&t->way_ns, t->last_ns - t->stamp.sent_ns);
+    }
+    if (t->stamp.due_ns > 0) {
+        hist_record(&t->provider_ns, t->stamp.sent_ns - t->stamp.due_ns);
+    }
+}
+
 static void count_frame(struct turn *t) {
     if (t->frame_has_content) {
         t->last_ns = loop_now_ns(t->loop);
         t->first_ns = t->frames++ ? t->first_ns : t->last_ns;
+        count_stamp(t);
     }
+    t->stamp = (struct stamp){0, 0};
 }
 
 static int on_frame(void *self, const struct sse_frame *f) {
     struct turn *t = self;
     struct err e;
+    if (f->flags & SSE_COMMENT) {
+        (void)stamp_parse(f->raw, &t->stamp);
+        return 0;
+    }
     if (!(f->flags & SSE_EVENT) || !(f->flags & SSE_DATA)) {
         return 0;
     }
@@ -224,6 +242,25 @@ static void on_interrupt(void *self, int signo) {
 
 /* ---- figures ---- */
 
+static void print_stamp_hist(const char *name, const struct hist *h) {
+    fprintf(stderr, "%s %.3f ms p50, %.3f ms p99", name, (double)hist_quantile(h, 0.5) / 1e6,
+            (double)hist_quantile(h, 0.99) / 1e6);
+}
+
+/* Who took how long, when the provider stamps its frames. */
+static void print_stamps(const struct turn *t) {
+    if (atomic_load(&t->way_ns.count) == 0) {
+        return;
+    }
+    fputs("by the provider's stamps (one machine's clock): ", stderr);
+    if (atomic_load(&t->provider_ns.count) > 0) {
+        print_stamp_hist("provider late by", &t->provider_ns);
+        fputs("; ", stderr);
+    }
+    print_stamp_hist("on the way for", &t->way_ns);
+    fputc('\n', stderr);
+}
+
 static void print_stats(const struct turn *t) {
     if (t->frames == 0) {
         fprintf(stderr, "ttft n/a\n");
@@ -241,6 +278,7 @@ static void print_stats(const struct turn *t) {
                 t->usage.out_total, (double)t->usage.out_total / total_s);
     }
     fprintf(stderr, ", %.2f s\n", total_s);
+    print_stamps(t);
 }
 
 /* ---- one turn ---- */
@@ -285,6 +323,8 @@ int turn_run(const struct turn_request *rq, struct buf *out_text) {
     t.decoder = rq->dialect->decoder_new();
     sse_parser_init(&t.sse, NULL);
     buf_init(&t.body, BODY_MAX_BYTES);
+    hist_init(&t.provider_ns);
+    hist_init(&t.way_ns);
     render_init(&t.render, stdout, stderr, rq->color, rq->out_is_terminal);
     if (loop_on_signal(t.loop, SIGINT, on_interrupt, &t) < 0) {
         complain(&t, "Ctrl-C will not be heard", SLICE(""));

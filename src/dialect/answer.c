@@ -33,8 +33,10 @@ struct answer {
     struct block_store *blocks;
     struct choice_store *choices;
     unsigned n_blocks, cap_blocks, n_choices;
-    struct answer_block *block_views; /* made when asked for: storage moves while it grows */
+    /* made when asked for: storage moves while it grows, and only then */
+    struct answer_block *block_views;
     struct answer_choice *choice_views;
+    unsigned n_block_views, n_choice_views;
 };
 
 struct answer *answer_new(size_t max_bytes) {
@@ -292,8 +294,11 @@ int answer_add(struct answer *an, const struct event *ev) {
 /* The views are the reader's scratch, not the answer's value: const for callers, and made here. */
 unsigned answer_blocks(const struct answer *an, const struct answer_block **out) {
     struct answer *mutable = (struct answer *)(uintptr_t)an;
-    mutable->block_views = mem_realloc(an->block_views,
-                                       (an->n_blocks + 1) * sizeof *an->block_views);
+    if (an->n_block_views < an->n_blocks + 1) {
+        mutable->n_block_views = an->n_blocks + 1;
+        mutable->block_views = mem_realloc(an->block_views,
+                                           mutable->n_block_views * sizeof *an->block_views);
+    }
     for (unsigned i = 0; i < an->n_blocks; i++) {
         struct answer_block *v = &mutable->block_views[i];
         *v = an->blocks[i].view;
@@ -311,8 +316,11 @@ unsigned answer_blocks(const struct answer *an, const struct answer_block **out)
 
 unsigned answer_choices(const struct answer *an, const struct answer_choice **out) {
     struct answer *mutable = (struct answer *)(uintptr_t)an;
-    mutable->choice_views = mem_realloc(an->choice_views,
-                                        (an->n_choices + 1) * sizeof *an->choice_views);
+    if (an->n_choice_views < an->n_choices + 1) {
+        mutable->n_choice_views = an->n_choices + 1;
+        mutable->choice_views = mem_realloc(an->choice_views,
+                                            mutable->n_choice_views * sizeof *an->choice_views);
+    }
     for (unsigned i = 0; i < an->n_choices; i++) {
         struct answer_choice *v = &mutable->choice_views[i];
         *v = an->choices[i].view;

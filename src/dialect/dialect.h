@@ -26,6 +26,9 @@ struct encoder_options {
     /* responses: the members that repeat the request (encode_echo), raw, without the comma before
      * the first; must outlive the encoder. Empty: defaults */
     struct slice echo;
+    /* responses: the stream of an answer that is made in the background: it is queued before it is
+     * in progress */
+    bool is_queued;
     /* messages: what its first event says of the prompt while the upstream has told no usage, which
      * the last event puts right; some clients look at the first alone. 0: nothing is said */
     int64_t input_estimate;

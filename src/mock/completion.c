@@ -22,6 +22,7 @@ static int add_prompt(struct reader *r, struct slice value) {
     struct message *m = message_add(r->rq, r->a, ROLE_USER);
     struct part *p = parts_add(&ps, r->a, PART_TEXT);
     p->text = json_text_is(value, '"') ? json_text_string(value, r->a) : value;
+    p->raw = value;
     m->content_is_string = true;
     m->parts = ps.list;
     m->n_parts = ps.n;
@@ -59,6 +60,15 @@ static void read_stop(struct reader *r, struct slice value) {
     }
 }
 
+/* Here a number: how many alternatives; 0: the token's own alone. */
+static void read_logprobs(struct reader *r, struct slice value) {
+    int64_t n;
+    if (json_text_int(value, &n) && n >= 0) {
+        r->rq->logprobs = 1;
+        r->rq->top_logprobs = n;
+    }
+}
+
 static int read_root(struct reader *r, struct slice body) {
     struct json_walk w = json_walk_begin(slice_from(body, r->rq->env.root_open));
     struct field **end = &r->rq->params;
@@ -75,6 +85,8 @@ static int read_root(struct reader *r, struct slice body) {
             r->rq->user = json_text_string(value, r->a);
         } else if (slice_eq(key, SLICE("seed"))) {
             r->rq->seed = value;
+        } else if (slice_eq(key, SLICE("logprobs"))) {
+            read_logprobs(r, value);
         }
     }
     return rc;

@@ -6,14 +6,21 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "dialect/responses/responses_state.h"
+#include "mock/background.h"
+#include "mock/journal_line.h"
+#include "mock/mock_clock.h"
+#include "mock/self.h"
+#include "mock/stored.h"
+#include "mock/timing.h"
+#include "mock/tokenizer_choice.h"
+#include "mock/wire.h"
 
 enum {
     WRITE_BYTES = 32 * 1024,             /* an unpaced stream's portion a turn */
     WHOLE_MAX_BYTES = 8 * 1024 * 1024,    /* made in one turn of the loop */
     STREAM_MAX_BYTES = 64 << 20,         /* of a stream that repeats all of it at its end */
     ECHO_MAX_BYTES = 4 << 20,
-    CUT_PAUSE_NS = 10 * 1000 * 1000,     /* lets the bytes before a reset arrive */
-    SLOW_HEAD_S = 10,
     HEARTBEAT_S = 15                     /* of silence, where the provider says that it is alive */
 };
 
@@ -21,7 +28,6 @@ enum delivery_state {
     DELIVERY_WAIT,
     DELIVERY_BLOCKED,
     DELIVERY_HELD,
-    DELIVERY_STALLED,
     DELIVERY_OVER
 };
 
@@ -30,35 +36,32 @@ struct delivery {
     enum delivery_state state;
     struct delivery *prev, *next;        /* the worker's */
     struct mock_worker *worker;
-    struct http_exchange *ex;
+    struct http_exchange *ex;            /* NULL: for a job, nobody takes it yet */
     struct timer timer;
     const struct api *api;
+    struct head_facts facts;
+    uint64_t limit_id;                   /* whom the answer's tokens are charged to */
     struct reply *reply;
     struct encoder *encoder;             /* streams */
     struct buf echo;                     /* what the encoder repeats of the request */
-    char request_id[WORKER_ID_BYTES];
     struct bytes *whole;                 /* whole answers: the encoded body */
     struct step_stream step;             /* in use when steps is set */
-    const struct mock_fault *fault;
-    struct law itl;
-    struct rng pace;
-    int64_t due_ns;                      /* of the next slot */
+    struct wire *wire;                   /* with a fault: between us and the exchange; else NULL */
+    struct schedule schedule;            /* when the slots leave */
+    struct job *job;                     /* made in the background; else NULL */
+    struct stored_note *note;            /* the answer is remembered; else NULL */
+    struct journal_line line;
     uint64_t slots;                      /* written */
+    uint64_t fresh_tokens;               /* encoded, and not counted yet */
     bool streams, stamps, steps;
-    bool is_paced;
     bool was_blocked;                    /* behind schedule through the client: not our lateness */
+    bool is_refused;                     /* the engine is full */
     bool reply_is_over;
     bool is_beat;                        /* the next firing is a sign of life, no slot */
-    bool cut_is_near;                    /* FAULT_CUT: the next firing resets */
-    bool fault_is_done;
     bool has_failed;                     /* a frame could not be made: the stream is aborted */
 };
 
 static void pump(struct delivery *d);
-
-static bool has_fault(const struct delivery *d, enum fault_kind kind) {
-    return d->fault && d->fault->kind == kind;
-}
 
 static void on_timer(struct timer *t, void *self) {
     (void)t;
@@ -66,35 +69,34 @@ static void on_timer(struct timer *t, void *self) {
 }
 
 static void wait_until(struct delivery *d, int64_t deadline_ns) {
-    int64_t beat_ns = loop_now_ns(d->worker->loop) + HEARTBEAT_S * NS_PER_S;
+    int64_t beat_ns = mock_now_ns(d->worker) + HEARTBEAT_S * NS_PER_S;
     d->state = DELIVERY_WAIT;
     d->is_beat = d->api->is_anthropic && d->slots > 0 && beat_ns < deadline_ns;
     deadline_ns = d->is_beat ? beat_ns : deadline_ns;
-    loop_timer_start(d->worker->loop, &d->timer, deadline_ns, on_timer, d);
+    mock_timer_start(d->worker, &d->timer, deadline_ns, on_timer, d);
 }
 
 /* ---- one slot into the worker's buffer ---- */
 
+/* When it leaves and, where there is a schedule, when it was to. */
 static int append_stamp(struct delivery *d, struct buf *out) {
-    return d->stamps ? buf_appendf(out, ": t=%" PRId64 "\n", clock_mono_ns()) : 0;
+    int64_t now_ns = d->stamps ? mock_exact_now_ns(d->worker) : 0;
+    if (!d->stamps) {
+        return 0;
+    }
+    return d->steps ? buf_appendf(out, ": t=%" PRId64 "\n", now_ns)
+                    : buf_appendf(out, ": t=%" PRId64 " due=%" PRId64 "\n", now_ns, d->schedule.due_ns);
 }
 
 /* One event's frames, with the stamp in front; a stamp without a frame is taken back. */
 static int append_event(struct delivery *d, const struct event *ev, struct buf *out) {
-    const struct dialect *dialect = d->api->dialect;
-    bool lacks_end = ev->kind == EV_END && has_fault(d, FAULT_NO_DONE);
-    if (lacks_end && dialect->end_mark.len == 0) {
-        return 0;
-    }
     size_t before = out->len;
     if (append_stamp(d, out) < 0) {
         return -ERR_LIMIT;
     }
     size_t stamped = out->len;
-    int rc = dialect->encoder_event(d->encoder, ev, out);
-    if (lacks_end && rc == 0) {
-        out->len -= dialect->end_mark.len;    /* it came last */
-    }
+    int rc = d->api->dialect->encoder_event(d->encoder, ev, out);
+    journal_line_event(&d->line, d->api->dialect, ev);
     if (out->len == stamped) {
         out->len = before;
     }
@@ -111,6 +113,7 @@ static int append_slot(struct delivery *d, struct buf *out) {
         }
     } while (step == REPLY_EVENT);
     d->reply_is_over = step == REPLY_OVER;
+    d->fresh_tokens += step == REPLY_TOKEN ? reply_slot_tokens(d->reply) : 0;
     d->slots++;
     return 0;
 }
@@ -125,66 +128,49 @@ static int append_opening(struct delivery *d, struct buf *out) {
     return rc;
 }
 
-/* ---- faults in mid-stream ---- */
-
 static void over(struct delivery *d) {
     d->state = DELIVERY_OVER;
     timer_stop(&d->timer);
 }
 
-static void append_error_event(struct delivery *d, struct buf *out) {
-    struct event ev = {.kind = EV_ERROR};
-    struct api_error er;
-    mock_fault_error(d->fault, &er);
-    er.request_id = slice_make(d->request_id, WORKER_ID_BYTES);
-    d->api->dialect->translate_error(&er, &ev.u.error);
-    d->has_failed |= d->api->dialect->encoder_event(d->encoder, &ev, out) < 0;
-}
+/* ---- to the client: over the wire where a fault is to strike ---- */
 
-static void append_malformed(struct delivery *d, struct buf *out) {
-    d->has_failed |= buf_append(out, d->api->malformed) < 0;
-    d->fault_is_done = true;
-}
-
-/* True when the fault ends the writing of slots; what is in out goes out first. */
-static bool fault_strikes(struct delivery *d, struct buf *out) {
-    if (!d->fault || d->fault_is_done || d->slots < FAULT_AFTER_TOKENS) {
-        return false;
+static void start_body(struct delivery *d, const struct http_response *r) {
+    if (d->wire) {
+        wire_start(d->wire, r);
+    } else {
+        http_start(d->ex, r, -1);
     }
-    switch (d->fault->kind) {
-    case FAULT_CUT:
-    case FAULT_FIN:
-    case FAULT_STALL:
-        break;
-    case FAULT_ERROR_EVENT:
-        append_error_event(d, out);
-        break;
-    case FAULT_MALFORMED:
-        append_malformed(d, out);
-        return false;
-    default:
-        return false;
-    }
-    d->fault_is_done = true;
-    return true;
 }
 
-/* After the write: how this stream ends, or does not. d may be gone afterwards. */
-static void fault_finish(struct delivery *d) {
-    switch (d->fault->kind) {
-    case FAULT_CUT:
-        d->cut_is_near = true;
-        wait_until(d, loop_now_ns(d->worker->loop) + CUT_PAUSE_NS);
-        break;
-    case FAULT_FIN:
-    case FAULT_ERROR_EVENT:
-        over(d);
+/* As http_write; 1 for nothing. is_last: the end follows at once. */
+static int write_frames(struct delivery *d, struct slice frames, bool is_last) {
+    if (d->job) {
+        job_write(d->job, frames);
+        return 1;
+    }
+    if (d->wire) {
+        return wire_write(d->wire, frames);
+    }
+    if (is_last) {
+        http_cork(d->ex);
+    }
+    return frames.len ? http_write(d->ex, &frames, 1) : 1;
+}
+
+static void delivery_ended(struct owner *self, bool is_cancelled);
+
+/* d may be gone afterwards. */
+static void end_body(struct delivery *d) {
+    if (d->job) {
+        job_end(&d->job, d->has_failed ? NULL : d->encoder);
+        delivery_ended(&d->owner, false);
+    } else if (d->has_failed) {
+        http_abort(d->ex);
+    } else if (d->wire) {
+        wire_end(d->wire);
+    } else {
         http_end(d->ex);
-        break;
-    default:                              /* a stall: until the client leaves */
-        d->state = DELIVERY_STALLED;
-        timer_stop(&d->timer);
-        break;
     }
 }
 
@@ -194,7 +180,8 @@ static bool may_write_slot(struct delivery *d, int64_t now_ns) {
     if (d->reply_is_over) {
         return false;
     }
-    return d->steps ? step_may_write(d->worker->hub, &d->step, d->slots) : d->due_ns <= now_ns;
+    return d->steps ? step_may_write(d->worker->hub, &d->step, d->slots)
+                    : schedule_is_due(&d->schedule, now_ns);
 }
 
 static void count_tokens(struct mock_worker *w, uint64_t n) {
@@ -202,33 +189,19 @@ static void count_tokens(struct mock_worker *w, uint64_t n) {
     atomic_store_explicit(&w->tokens, now + n, memory_order_relaxed);
 }
 
-static void record_lateness(const struct delivery *d, unsigned slots) {
-    if (!d->is_paced || d->was_blocked) {
-        return;
-    }
-    int64_t now_ns = clock_mono_ns();
-    for (unsigned i = 0; i < slots; i++) {
-        hist_record(&d->worker->late_ns, now_ns - d->worker->dues[i]);
-    }
-}
-
-/* Encodes what is due. Returns how many slots; *out_struck: a fault ends the stream after this
- * write. */
-static unsigned fill(struct delivery *d, struct buf *out, int64_t now_ns, bool *out_struck) {
-    unsigned n = 0, most = d->is_paced ? WORKER_MAX_DUES : UINT_MAX;
-    *out_struck = false;
+/* Encodes what is due. Returns how many slots. */
+static unsigned fill(struct delivery *d, struct buf *out, int64_t now_ns) {
+    bool is_paced = schedule_is_paced(&d->schedule);
+    unsigned n = 0, most = is_paced ? WORKER_MAX_DUES : UINT_MAX;
     while (out->len < WRITE_BYTES && n < most && may_write_slot(d, now_ns)) {
-        if ((*out_struck = fault_strikes(d, out))) {
-            break;
-        }
-        if (d->is_paced) {
-            d->worker->dues[n] = d->due_ns;
+        if (is_paced) {
+            d->worker->dues[n] = d->schedule.due_ns;
         }
         if (append_slot(d, out) < 0) {
             d->has_failed = true;
             break;
         }
-        d->due_ns += law_draw(&d->itl, &d->pace);
+        schedule_next(&d->schedule, d->reply_is_over ? NULL : reply_pause(d->reply));
         n++;
     }
     return n;
@@ -245,47 +218,54 @@ static void after_write(struct delivery *d, int written, int64_t now_ns) {
         d->state = DELIVERY_HELD;
         return;
     }
-    d->was_blocked &= d->due_ns <= now_ns;
-    wait_until(d, d->due_ns > now_ns && !d->steps ? d->due_ns : now_ns);
+    bool is_due = d->steps || schedule_is_due(&d->schedule, now_ns);
+    d->was_blocked &= is_due;
+    wait_until(d, is_due ? now_ns : schedule_wake_ns(&d->schedule));
+}
+
+/* Before its client can see the end. */
+static void keep_stream(struct delivery *d) {
+    struct buf response;
+    buf_init(&response, STREAM_MAX_BYTES);
+    if (d->note && responses_encoder_write_response(d->encoder, &response) == 0) {
+        stored_keep(d->note, buf_slice(&response), SLICE_NULL);
+    }
+    buf_dispose(&response);
 }
 
 /* The last frames and the end of the body leave in one write. d may be gone afterwards. */
 static void end_stream(struct delivery *d) {
     over(d);
     step_leave(d->worker->hub, &d->step);
-    if (d->has_failed) {
-        http_abort(d->ex);
-    } else {
-        http_end(d->ex);
-    }
+    end_body(d);
 }
 
 static void pump_stream(struct delivery *d) {
     struct mock_worker *w = d->worker;
-    int64_t now_ns = loop_now_ns(w->loop);
-    bool struck;
+    int64_t now_ns = mock_now_ns(w);
     buf_reset(&w->out);
-    unsigned slots = fill(d, &w->out, now_ns, &struck);
+    unsigned slots = fill(d, &w->out, now_ns);
     if (d->is_beat && slots == 0) {
         d->has_failed |= buf_append(&w->out, d->api->dialect->heartbeat) < 0;
     }
-    bool ends = (d->reply_is_over && !struck) || d->has_failed;
-    struct slice frames = buf_slice(&w->out);
+    bool ends = d->reply_is_over || d->has_failed;
     if (ends) {
-        http_cork(d->ex);
+        keep_stream(d);
     }
-    int written = frames.len ? http_write(d->ex, &frames, 1) : 1;
+    int written = write_frames(d, buf_slice(&w->out), ends);
     if (written < 0) {
         return;                           /* on_cancel follows or has run */
     }
-    record_lateness(d, slots);
-    count_tokens(w, slots - (slots > 0 && ends));
+    if (schedule_is_paced(&d->schedule)) {
+        self_record(w, w->dues, slots, d->was_blocked);
+    }
+    journal_line_wrote(&d->line, slots, now_ns);
+    count_tokens(w, d->fresh_tokens);
+    d->fresh_tokens = 0;
     if (d->steps && slots > 0) {
         step_wrote(w->hub, &d->step, d->slots);
     }
-    if (struck) {
-        fault_finish(d);
-    } else if (ends) {
+    if (ends) {
         end_stream(d);
     } else {
         after_write(d, written, now_ns);
@@ -294,23 +274,24 @@ static void pump_stream(struct delivery *d) {
 
 static void start_stream(struct delivery *d) {
     struct header_set set;
-    header_set_init(d->worker, &set, d->api, SLICE("text/event-stream; charset=utf-8"));
+    header_set_init(d->worker, &set, d->api, SLICE("text/event-stream; charset=utf-8"),
+                    &d->facts);
     header_set_add(&set, SLICE("cache-control"), SLICE("no-cache"));
-    memcpy(d->request_id, set.id_space, WORKER_ID_BYTES);
     struct http_response r = {200, set.items, set.count};
-    http_start(d->ex, &r, -1);
+    start_body(d, &r);
 }
 
 static void open_stepped(struct delivery *d) {
     struct mock_worker *w = d->worker;
-    start_stream(d);
+    if (!d->job) {
+        start_stream(d);
+    }
     buf_reset(&w->out);
     if (append_opening(d, &w->out) < 0) {
         return;
     }
-    struct slice frames = buf_slice(&w->out);
-    int written = frames.len ? http_write(d->ex, &frames, 1) : 1;
-    if (!frames.len) {
+    int written = write_frames(d, buf_slice(&w->out), false);
+    if (!d->job && w->out.len == 0) {
         http_flush_head(d->ex);
     }
     if (written >= 0) {
@@ -320,14 +301,19 @@ static void open_stepped(struct delivery *d) {
     }
 }
 
+/* What is to be seen of a job before its first slot. */
+static void open_job(struct delivery *d) {
+    struct mock_worker *w = d->worker;
+    buf_reset(&w->out);
+    d->has_failed |= append_opening(d, &w->out) < 0;
+    job_write(d->job, buf_slice(&w->out));
+}
+
 /* ---- whole answers ---- */
 
-/* What is said of the request: nothing of it is kept here. */
 static void write_echo(struct delivery *d, const struct llm_request *rq) {
-    struct llm_request unkept = *rq;
-    unkept.store = 0;
     buf_init(&d->echo, ECHO_MAX_BYTES);
-    if (d->api->dialect->encode_echo && d->api->dialect->encode_echo(&unkept, &d->echo) < 0) {
+    if (d->api->dialect->encode_echo && d->api->dialect->encode_echo(rq, &d->echo) < 0) {
         buf_reset(&d->echo);
     }
 }
@@ -336,12 +322,13 @@ static const struct encoder_options *
 encoder_options_of(struct delivery *d, const struct llm_request *rq, struct encoder_options *out) {
     write_echo(d, rq);
     *out = (struct encoder_options){.id = reply_id(d->reply),
-                                    .model = rq->env.model,
-                                    .created = clock_wall_ns() / NS_PER_S,
+                                    .model = reply_model(d->reply),
+                                    .created = mock_wall_ns(d->worker) / NS_PER_S,
                                     .include_usage = rq->env.include_usage,
                                     .system_fingerprint = SLICE("fp_penstock"),
                                     .service_tier = SLICE("default"),
                                     .echo = buf_slice(&d->echo),
+                                    .is_queued = d->job != NULL,
                                     .max_bytes = STREAM_MAX_BYTES};
     return out;
 }
@@ -352,8 +339,9 @@ static int encode_whole(struct delivery *d, const struct encoder_options *eo, st
     int rc = 0;
     for (enum reply_step step; rc == 0 && (step = reply_next(d->reply, &ev)) != REPLY_OVER;) {
         rc = answer_add(an, &ev);
+        journal_line_event(&d->line, d->api->dialect, &ev);
         if (step == REPLY_TOKEN && rc == 0) {
-            d->due_ns += law_draw(&d->itl, &d->pace);
+            schedule_next(&d->schedule, reply_pause(d->reply));
         }
     }
     if (rc == 0) {
@@ -365,37 +353,29 @@ static int encode_whole(struct delivery *d, const struct encoder_options *eo, st
 
 static void respond_whole(struct delivery *d, struct slice body) {
     struct header_set set;
-    if (has_fault(d, FAULT_STALL)) {
-        d->state = DELIVERY_STALLED;
-        return;
-    }
-    header_set_init(d->worker, &set, d->api, SLICE("application/json"));
+    header_set_init(d->worker, &set, d->api, SLICE("application/json"), &d->facts);
     struct http_response r = {200, set.items, set.count};
-    struct slice half = slice_sub(body, 0, body.len / 2);
     count_tokens(d->worker, reply_tokens(d->reply));
-    if (has_fault(d, FAULT_CUT)) {
-        http_start(d->ex, &r, (int64_t)body.len);
-        if (http_write(d->ex, &half, 1) >= 0) {
-            d->cut_is_near = true;
-            wait_until(d, loop_now_ns(d->worker->loop) + CUT_PAUSE_NS);
-        }
-        return;
+    if (d->note) {
+        stored_keep(d->note, body, SLICE_NULL);
     }
-    bool halved = has_fault(d, FAULT_FIN) || has_fault(d, FAULT_MALFORMED);
     over(d);
-    http_respond(d->ex, &r, halved ? half : body);
+    if (d->wire) {
+        wire_respond(d->wire, &r, body);
+    } else {
+        http_respond(d->ex, &r, body);
+    }
 }
 
 /* ---- life ---- */
 
 static void pump(struct delivery *d) {
-    if (d->cut_is_near) {
-        over(d);
-        http_abort(d->ex);
+    if (!d->streams && !schedule_is_due(&d->schedule, mock_now_ns(d->worker))) {
+        wait_until(d, schedule_wake_ns(&d->schedule));
     } else if (!d->streams) {
         respond_whole(d, bytes_slice(d->whole));
     } else {
-        if (!http_started(d->ex)) {
+        if (!d->job && !http_started(d->ex)) {
             start_stream(d);
         }
         pump_stream(d);
@@ -422,98 +402,163 @@ static void unlink_delivery(struct delivery *d) {
     }
 }
 
-static struct delivery *delivery_new(struct mock_worker *w, struct http_exchange *ex,
-                                     const struct api *api, const struct llm_request *rq,
-                                     const struct knobs *k) {
-    uint64_t serial = atomic_fetch_add_explicit(&w->hub->serial, 1, memory_order_relaxed);
+static void delivery_writable(struct owner *self);
+static const struct owner_ops delivery_ops = {delivery_writable, delivery_ended};
+
+static void go_on(void *self);
+
+static struct wire *wire_of(struct delivery *d, const struct mock_call *c) {
+    if (!c->k.fault || !fault_is_on_the_wire(c->k.fault->row) || c->job) {
+        return NULL;
+    }
+    const struct wire_options o = {.worker = c->w, .ex = c->ex, .api = c->api, .use = c->k.fault,
+                                   .serial = c->facts.serial, .go_on = go_on, .self = d};
+    return wire_new(&o);
+}
+
+static struct delivery *delivery_new(struct mock_call *c) {
+    struct mock_worker *w = c->w;
+    const struct api *api = c->api;
+    const struct llm_request *rq = &c->rq;
+    const struct knobs *k = &c->k;
+    uint64_t serial = c->facts.serial;
+    struct timing t;
+    timing_of(c, &t);
     struct reply_options ro = {.dialect = api->dialect,
+                               .script = c->script,
                                .thinking = k->thinking,
                                .cached = k->cached,
-                               .seed = w->hub->options.seed,
+                               .seed = c->o->seed,
                                .tokens = k->tokens,
+                               .burst_min = t.burst,
+                               .burst_max = t.burst,
                                .text = k->text,
+                               .is_echo = c->o->echo,
+                               .tokenizer = mock_tokenizer(c->o, rq->env.model),
                                .serial = serial,
-                               .created = clock_wall_ns() / NS_PER_S};
+                               .created = mock_wall_ns(w) / NS_PER_S};
     struct delivery *d = mem_zalloc(sizeof *d);
-    d->owner.kind = OWNER_DELIVERY;
+    d->owner.ops = &delivery_ops;
     d->worker = w;
-    d->ex = ex;
+    d->ex = c->job ? NULL : c->ex;
+    d->job = c->job;
+    d->facts = c->facts;
+    d->limit_id = limits_key_id(c->key);
     d->api = api;
-    d->fault = k->fault;
-    d->itl = k->itl;
-    d->is_paced = !law_is_zero(&k->itl);
+    d->wire = wire_of(d, c);
     d->streams = rq->env.stream;
     d->stamps = k->stamp;
     d->reply = reply_new(rq, &ro);
-    rng_seed(&d->pace, w->hub->options.seed + serial);
-    d->due_ns = loop_now_ns(w->loop) + law_draw(&k->ttft, &d->pace);
-    if (has_fault(d, FAULT_SLOW_HEAD)) {
-        d->due_ns += SLOW_HEAD_S * NS_PER_S;
-    }
+    timing_use_prefix_cache(c, d->reply);
     link_delivery(d);
-    ex->app = d;
+    journal_line_begin(&d->line, c);
+    if (d->job) {
+        d->line.seq = 0;                 /* the asker's, which has its answer at once */
+    } else {
+        d->note = stored_turn_is_kept(&c->turn) ? stored_note_new(w->hub->stored, &c->turn) : NULL;
+        c->ex->app = d;
+        c->is_passed_on = true;
+    }
     hub_count(w->hub, COUNT_STARTED, 1);
     hub_count(w->hub, COUNT_OPEN, 1);
+    d->is_refused = !timing_start(c, &t, &ro, d->reply, &d->schedule);
+    schedule_put_off(&d->schedule, k->fault ? fault_head_delay_ns(k->fault) : 0);
     return d;
 }
 
 static void start_whole(struct delivery *d, const struct encoder_options *eo) {
     struct mock_worker *w = d->worker;
     mock_worker_scratch(&w->body);
-    if (has_fault(d, FAULT_ERROR_EVENT)) {
-        struct api_error er;
-        mock_fault_error(d->fault, &er);
-        over(d);
-        mock_respond_error(w, d->ex, &er, 0);
-        return;
-    }
     if (encode_whole(d, eo, &w->body) < 0) {
         over(d);
+        d->line.status = 400;
         mock_respond_simple_error(w, d->ex, 400, "invalid_value",
                              "This answer is too long for one piece: ask for a stream.");
         return;
     }
-    if (d->due_ns <= loop_now_ns(w->loop)) {
+    if (schedule_is_due(&d->schedule, mock_now_ns(w))) {
         respond_whole(d, buf_slice(&w->body));
         return;
     }
     d->whole = bytes_copy(buf_slice(&w->body));
     http_exchange_drop_request(d->ex);
-    wait_until(d, d->due_ns);
+    wait_until(d, schedule_wake_ns(&d->schedule));
 }
 
-void delivery_start(struct mock_worker *w, struct http_exchange *ex, const struct api *api,
-                    const struct llm_request *rq, const struct knobs *k) {
-    struct delivery *d = delivery_new(w, ex, api, rq, k);
+/* d may be gone afterwards. */
+static void refuse_full(struct mock_call *c, struct delivery *d) {
+    d->line.status = c->o->on_full == MOCK_FULL_429 ? 429 : 503;
+    timing_refuse(c->w, c->ex, c->o);
+}
+
+/* False: it has been answered. */
+static bool start_stream_of(struct mock_call *c, struct delivery *d,
+                            const struct encoder_options *eo) {
+    struct mock_worker *w = c->w;
+    d->encoder = d->api->dialect->encoder_new(eo);
+    bool stepped = c->k.step_key.ptr != NULL;      /* may point into what is given back below */
+    if (stepped) {
+        d->steps = step_join(w->hub, c->k.step_key, &d->step);
+    }
+    if (stepped && !d->steps) {
+        over(d);
+        d->line.status = 503;
+        mock_respond_simple_error(w, c->ex, 503, NULL, "more than %d step keys", STEP_KEYS_MAX);
+        return false;
+    }
+    if (!d->job) {
+        http_exchange_drop_request(c->ex);
+    }
+    if (d->steps) {
+        open_stepped(d);
+        return true;
+    }
+    if (d->job) {
+        open_job(d);
+    }
+    bool is_due = schedule_is_due(&d->schedule, mock_now_ns(w));
+    if (is_due && !d->job) {
+        pump(d);
+    } else {
+        wait_until(d, is_due ? mock_now_ns(w) : schedule_wake_ns(&d->schedule));
+    }
+    return true;
+}
+
+void delivery_start(struct mock_call *c) {
+    struct delivery *d = delivery_new(c);
     struct encoder_options eo;
-    encoder_options_of(d, rq, &eo);
+    if (d->is_refused) {
+        over(d);
+        refuse_full(c, d);
+        return;
+    }
+    encoder_options_of(d, &c->rq, &eo);
     if (!d->streams) {
         start_whole(d, &eo);
         return;
     }
-    d->encoder = api->dialect->encoder_new(&eo);
-    bool stepped = k->step_key.ptr != NULL;        /* may point into what is given back below */
-    if (stepped) {
-        d->steps = step_join(w->hub, k->step_key, &d->step);
-        d->is_paced = false;
-        d->itl = LAW_ZERO;
-    }
-    if (stepped && !d->steps) {
-        over(d);
-        mock_respond_simple_error(w, ex, 503, NULL, "more than %d step keys", STEP_KEYS_MAX);
-        return;
-    }
-    http_exchange_drop_request(ex);
-    if (d->steps) {
-        open_stepped(d);
-    } else if (d->due_ns <= loop_now_ns(w->loop)) {
-        pump(d);
-    } else {
-        wait_until(d, d->due_ns);
-    }
+    (void)start_stream_of(c, d, &eo);
 }
 
-void delivery_writable(struct delivery *d) {
+bool delivery_start_job(struct mock_call *c) {
+    struct delivery *d = delivery_new(c);
+    struct encoder_options eo;
+    if (d->is_refused) {
+        refuse_full(c, d);
+    } else {
+        encoder_options_of(d, &c->rq, &eo);
+    }
+    if (d->is_refused || !start_stream_of(c, d, &eo)) {
+        d->job = NULL;
+        delivery_ended(&d->owner, true);
+        return false;
+    }
+    return true;
+}
+
+static void go_on(void *self) {
+    struct delivery *d = self;
     if (d->state != DELIVERY_BLOCKED) {
         return;
     }
@@ -522,27 +567,52 @@ void delivery_writable(struct delivery *d) {
         delivery_recheck_step(d);
         return;
     }
-    int64_t now_ns = loop_now_ns(d->worker->loop);
-    wait_until(d, d->due_ns > now_ns ? d->due_ns : now_ns);
+    int64_t now_ns = mock_now_ns(d->worker);
+    bool is_due = schedule_is_due(&d->schedule, now_ns);
+    wait_until(d, is_due ? now_ns : schedule_wake_ns(&d->schedule));
+}
+
+static void delivery_writable(struct owner *self) {
+    struct delivery *d = (struct delivery *)self;
+    if (d->wire) {
+        wire_writable(d->wire);
+    } else {
+        go_on(d);
+    }
 }
 
 void delivery_recheck_step(struct delivery *d) {
     if (d->state == DELIVERY_HELD && d->steps &&
         step_may_write(d->worker->hub, &d->step, d->slots)) {
-        wait_until(d, loop_now_ns(d->worker->loop));
+        wait_until(d, mock_now_ns(d->worker));
     }
 }
 
-void delivery_ended(struct delivery *d, bool is_cancelled) {
+static enum journal_end end_of(const struct delivery *d, bool is_cancelled) {
+    bool is_whole = d->streams ? d->reply_is_over && !d->has_failed : !d->wire;
+    return is_cancelled ? JOURNAL_CANCELLED : is_whole ? JOURNAL_COMPLETED : JOURNAL_BROKEN;
+}
+
+static void delivery_ended(struct owner *self, bool is_cancelled) {
+    struct delivery *d = (struct delivery *)self;
     struct hub *hub = d->worker->hub;
     over(d);
+    schedule_stop(&d->schedule, mock_now_ns(d->worker));
     unlink_delivery(d);
     step_leave(hub, &d->step);
     if (d->encoder) {
         d->api->dialect->encoder_free(d->encoder);
     }
+    if (d->job) {
+        job_end(&d->job, NULL);
+    }
+    journal_line_end(&d->line, d->worker, end_of(d, is_cancelled),
+                     (int64_t)reply_prompt_tokens(d->reply), (int64_t)reply_tokens(d->reply));
+    stored_note_free(&d->note);
+    wire_free(&d->wire);
     buf_dispose(&d->echo);
     bytes_unref(&d->whole);
+    limits_charge(hub->limits, d->limit_id, reply_tokens(d->reply));
     reply_free(&d->reply);
     mem_free(d);
     hub_count(hub, COUNT_OPEN, -1);
@@ -551,4 +621,22 @@ void delivery_ended(struct delivery *d, bool is_cancelled) {
 
 struct delivery *delivery_next(const struct delivery *d) {
     return d->next;
+}
+
+/* Nobody asks for a connection: what is made in the background is let go of. */
+static void drop_jobs(struct mock_worker *w, bool all) {
+    for (struct delivery *d = w->deliveries, *next; d; d = next) {
+        next = d->next;
+        if (d->job && (all || job_is_cancelled(d->job))) {
+            delivery_ended(&d->owner, true);
+        }
+    }
+}
+
+void delivery_drop_cancelled(struct mock_worker *w) {
+    drop_jobs(w, false);
+}
+
+void delivery_drop_jobs(struct mock_worker *w) {
+    drop_jobs(w, true);
 }

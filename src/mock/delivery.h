@@ -11,21 +11,21 @@
 #ifndef PENSTOCK_MOCK_DELIVERY_H
 #define PENSTOCK_MOCK_DELIVERY_H
 
-#include "mock/api.h"
-#include "mock/knobs.h"
+#include "mock/call.h"
 #include "mock/reply.h"
-#include "mock/worker.h"
 
 struct delivery;
 
-/* Takes over the exchange; the request's memory is given back. k and rq are not
- * used after return. */
-void delivery_start(struct mock_worker *w, struct http_exchange *ex, const struct api *api,
-                    const struct llm_request *rq, const struct knobs *k);
-void delivery_writable(struct delivery *d);
+/* Takes over the exchange; the request's memory is given back. The call is not used after
+ * return. */
+void delivery_start(struct mock_call *c);
+/* Into c->job (background.h), without a client: the exchange stays the caller's. False: it has been
+ * answered, and the job is not used. */
+bool delivery_start_job(struct mock_call *c);
+/* Of the worker's jobs: those that were cancelled; all of them, since the worker closes. */
+void delivery_drop_cancelled(struct mock_worker *w);
+void delivery_drop_jobs(struct mock_worker *w);
 void delivery_recheck_step(struct delivery *d);
-/* The exchange is over (is_cancelled: the client left). Frees. */
-void delivery_ended(struct delivery *d, bool is_cancelled);
 struct delivery *delivery_next(const struct delivery *d);
 
 #endif

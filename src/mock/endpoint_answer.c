@@ -3,10 +3,16 @@
 
 #include "base/json_scan.h"
 #include "dialect/estimate.h"
+#include "mock/background.h"
+#include "mock/call.h"
 #include "mock/completion.h"
 #include "mock/delivery.h"
+#include "mock/fault_answer.h"
 #include "mock/history.h"
 #include "mock/mask.h"
+#include "mock/replay.h"
+#include "mock/scenario_answer.h"
+#include "mock/tokenizer_choice.h"
 
 enum { STATIC_MAX_BYTES = 4096, ECHO_MAX_BYTES = 64 << 20 };
 
@@ -110,33 +116,6 @@ void mock_respond_fault_of_request(struct mock_worker *w, struct http_exchange *
     mock_respond_error(w, ex, &er, 0);
 }
 
-static bool refuses(struct mock_worker *w, struct http_exchange *ex, struct slice model,
-                    const struct knobs *k) {
-    struct api_error er;
-    if (!k->fault && !mock_knows_model(&w->hub->options, model)) {
-        mock_respond_simple_error(w, ex, 404, "model_not_found",
-                                  "The model `%.*s` does not exist or you do not have access to it.",
-                                  (int)(model.len < 200 ? model.len : 200), model.ptr);
-        return true;
-    }
-    if (k->fault && k->fault->kind == FAULT_STATUS) {
-        mock_fault_error(k->fault, &er);
-        mock_respond_error(w, ex, &er, k->fault->retry_after_s);
-        return true;
-    }
-    return false;
-}
-
-bool mock_read_knobs(struct mock_worker *w, struct http_exchange *ex,
-                     const struct llm_request *rq, struct knobs *out) {
-    struct err e;
-    if (knobs_read(&w->hub->options, &ex->headers, rq, ex->arena, out, &e) < 0) {
-        mock_respond_simple_error(w, ex, 400, "invalid_value", "%s", e.text);
-        return false;
-    }
-    return !refuses(w, ex, rq->env.model, out);
-}
-
 /* ---- answers ---- */
 
 static void respond_static(struct http_exchange *ex, struct slice body) {
@@ -148,64 +127,113 @@ static void respond_static(struct http_exchange *ex, struct slice body) {
     http_respond(ex, &r, body);
 }
 
-static void serve(struct mock_worker *w, struct http_exchange *ex, const struct api *api,
-                  const struct llm_request *rq) {
-    struct knobs k;
+/* The stages, in order. Each either answers and says so, or leaves the call to the next. */
+static void serve(struct mock_call *c) {
     struct request_fault fault;
     unsigned status;
-    if (!mock_read_knobs(w, ex, rq, &k)) {
+    bool may_be_limited = c->o->tpm > 0 || c->o->n_keys > 0;
+    uint64_t prompt =
+        may_be_limited ? plan_count_prompt(&c->rq, mock_tokenizer(c->o, c->rq.env.model)) : 0;
+    if (!mock_call_validate(c) || !mock_call_admit(c, prompt)) {
         return;
     }
-    if (history_check(rq, api, w->hub->options.seed, &fault, &status) < 0) {
-        mock_respond_fault_of_request(w, ex, &fault, status);
+    if (!replay_is_on(c->w) &&
+        history_check(&c->rq, c->api, c->o->seed, &fault, &status) < 0) {
+        mock_call_refuse(c, RULE_HISTORY, &fault, status);
         return;
     }
-    if (k.fault && k.fault->kind == FAULT_ECHO_HEADERS) {
-        k.text = echo_text(ex);
+    if (scenario_answers(c) || fault_strikes_unasked(c) || replay_answers(c)) {
+        return;
     }
-    delivery_start(w, ex, api, rq, &k);
+    if (c->k.fault && c->k.fault->row->kind == FAULT_ECHO_HEADERS) {
+        c->k.text = echo_text(c->ex);
+    }
+    if (c->turn.is_background) {
+        background_start(c);
+    } else {
+        delivery_start(c);
+    }
+}
+
+/* Of a responses client: what it refers to, where it is known here. */
+static int decode_turn(struct mock_call *c, struct request_fault *fault, unsigned *status) {
+    struct stored *s = c->w->hub->stored;
+    struct arena *a = c->ex->arena;
+    struct slice body = bytes_slice(c->ex->body);
+    int rc = stored_turn_read(s, body, stored_id(s, "", c->facts.serial, a), a, &c->turn, fault,
+                              status);
+    if (rc < 0 && replay_is_on(c->w)) {
+        c->turn = (struct stored_turn){.body = body};    /* somebody else may know it */
+        rc = 0;
+    }
+    if (rc == 0) {
+        *status = 400;
+        rc = c->api->dialect->decode_request(c->turn.body, a, &c->rq, fault);
+    }
+    c->rq.previous_response_id = c->turn.previous;
+    c->rq.conversation = c->turn.conversation;
+    c->rq.store = c->turn.is_stored;
+    return rc;
+}
+
+static int decode(struct mock_call *c, struct request_fault *fault, unsigned *status) {
+    struct slice body = bytes_slice(c->ex->body);
+    *status = 400;
+    if (c->api->dialect == &dialect_responses) {
+        return decode_turn(c, fault, status);
+    }
+    bool is_completion = c->api->dialect == &dialect_completions;
+    return is_completion ? completion_decode(body, c->ex->arena, &c->rq, fault)
+                         : c->api->dialect->decode_request(body, c->ex->arena, &c->rq, fault);
 }
 
 void mock_endpoint_answer(struct mock_worker *w, struct http_exchange *ex) {
     const struct api *api = api_of(ex);
     struct envelope env = {.stream = false};
-    struct llm_request rq;
     struct request_fault fault;
-    struct slice body = bytes_slice(ex->body);
-    int rc = api->dialect->peek_request(body, ex->arena, &env, &fault);
+    struct mock_call c;
+    int rc = api->dialect->peek_request(bytes_slice(ex->body), ex->arena, &env, &fault);
     if (rc == 0 && is_static(&env)) {
         respond_static(ex, static_body(w, api));
         return;
     }
-    journal_add(w->hub->journal, ex, rc == 0 ? env.model : SLICE_NULL, rc == 0 && env.stream);
-    if (rc == 0) {
-        bool is_completion = api->dialect == &dialect_completions;
-        rc = is_completion ? completion_decode(body, ex->arena, &rq, &fault)
-                           : api->dialect->decode_request(body, ex->arena, &rq, &fault);
+    if (mock_call_begin(&c, w, ex)) {
+        mock_call_journal(&c, rc == 0 ? env.model : SLICE_NULL, rc == 0 && env.stream);
+        unsigned status = 400;
+        rc = rc == 0 ? decode(&c, &fault, &status) : rc;
+        if (rc == 0) {
+            serve(&c);
+        } else {
+            mock_call_refuse(&c, RULE_UNREADABLE, &fault, status);
+        }
     }
-    if (rc != 0) {
-        mock_respond_fault_of_request(w, ex, &fault, 400);
-        return;
-    }
-    serve(w, ex, api, &rq);
+    mock_call_end(&c);
 }
 
 /* ---- count_tokens ---- */
 
-void mock_endpoint_count(struct mock_worker *w, struct http_exchange *ex) {
-    struct llm_request rq;
-    struct request_fault fault;
-    struct knobs k;
-    int rc = messages_decode_count(bytes_slice(ex->body), ex->arena, &rq, &fault);
-    journal_add(w->hub->journal, ex, rc == 0 ? rq.env.model : SLICE_NULL, false);
-    if (rc != 0) {
-        mock_respond_fault_of_request(w, ex, &fault, 400);
-        return;
-    }
-    if (!mock_read_knobs(w, ex, &rq, &k)) {
+static void count(struct mock_call *c) {
+    struct mock_worker *w = c->w;
+    if (!mock_call_validate(c) || !mock_call_admit(c, 0) || fault_strikes_unasked(c)) {
         return;
     }
     mock_worker_scratch(&w->body);
-    rc = buf_appendf(&w->body, "{\"input_tokens\":%" PRId64 "}", request_estimate_tokens(&rq));
-    mock_respond_json(w, ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
+    uint64_t n = plan_count_prompt(&c->rq, mock_tokenizer(c->o, c->rq.env.model));
+    int rc = buf_appendf(&w->body, "{\"input_tokens\":%" PRIu64 "}", n);
+    mock_respond_json(w, c->ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
+}
+
+void mock_endpoint_count(struct mock_worker *w, struct http_exchange *ex) {
+    struct request_fault fault;
+    struct mock_call c;
+    if (mock_call_begin(&c, w, ex)) {
+        int rc = messages_decode_count(bytes_slice(ex->body), ex->arena, &c.rq, &fault);
+        mock_call_journal(&c, rc == 0 ? c.rq.env.model : SLICE_NULL, false);
+        if (rc == 0) {
+            count(&c);
+        } else {
+            mock_call_refuse(&c, RULE_UNREADABLE, &fault, 400);
+        }
+    }
+    mock_call_end(&c);
 }

@@ -4,7 +4,8 @@
 
 #include "dialect/json_write.h"
 #include "http/url.h"
-#include "mock/worker.h"
+#include "mock/call.h"
+#include "mock/fault_answer.h"
 
 enum { SHOWN_BYTES = 200 };
 
@@ -13,7 +14,9 @@ static const char *const anthropic_models[] = {"claude-opus-4-5", "claude-sonnet
 enum { OPEN_COUNT = 3 };
 
 bool mock_knows_model(const struct mock_options *o, struct slice model) {
-    if (o->n_models == 0) {
+    bool is_open = o->models_are == MOCK_MODELS_OPEN ||
+                   (o->models_are == MOCK_MODELS_AUTO && o->n_models == 0);
+    if (is_open) {
         return true;
     }
     for (unsigned i = 0; i < o->n_models; i++) {
@@ -64,14 +67,16 @@ static void w_page(struct json_writer *j, const char *const *models, unsigned n)
     jw(j, SLICE("}"));
 }
 
-void mock_endpoint_models(struct mock_worker *w, struct http_exchange *ex) {
-    const struct mock_options *o = &w->hub->options;
+static void answer_models(struct mock_call *c) {
+    struct mock_worker *w = c->w;
+    struct http_exchange *ex = c->ex;
+    const struct mock_options *o = c->o;
     bool is_anthropic = api_of(ex)->is_anthropic;
     const char *const *models = o->n_models    ? o->models
                                 : is_anthropic ? anthropic_models
                                                : open_models;
     unsigned n = o->n_models ? o->n_models : OPEN_COUNT;
-    journal_add(w->hub->journal, ex, SLICE(""), false);
+    mock_call_journal(c, SLICE_NULL, false);
     mock_worker_scratch(&w->body);
     struct json_writer j = jw_begin(&w->body);
     jw(&j, is_anthropic ? SLICE("{\"data\":[") : SLICE("{\"object\":\"list\",\"data\":["));
@@ -87,16 +92,26 @@ void mock_endpoint_models(struct mock_worker *w, struct http_exchange *ex) {
     mock_respond_json(w, ex, jw_end(&j) < 0 ? 500 : 200, buf_slice(&w->body));
 }
 
+void mock_endpoint_models(struct mock_worker *w, struct http_exchange *ex) {
+    struct mock_call c;
+    if (mock_call_begin(&c, w, ex) && !fault_strikes_unasked(&c)) {
+        answer_models(&c);
+    }
+    mock_call_end(&c);
+}
+
 /* What stands behind the collection's name, decoded; the text itself when its escapes are bad. */
 static struct slice path_id(const struct http_exchange *ex, struct slice collection) {
     struct slice id = slice_from(api_path(ex->path), collection.len), plain;
     return url_decode(id, ex->arena, &plain) ? plain : id;
 }
 
-void mock_endpoint_model(struct mock_worker *w, struct http_exchange *ex) {
+static void answer_model(struct mock_call *c) {
+    struct mock_worker *w = c->w;
+    struct http_exchange *ex = c->ex;
     struct slice id = path_id(ex, SLICE("/models/"));
-    journal_add(w->hub->journal, ex, id, false);
-    if (!mock_knows_model(&w->hub->options, id)) {
+    mock_call_journal(c, id, false);
+    if (!mock_knows_model(c->o, id)) {
         mock_respond_simple_error(w, ex, 404, "model_not_found", "The model '%.*s' does not exist",
                                   (int)(id.len < SHOWN_BYTES ? id.len : SHOWN_BYTES), id.ptr);
         return;
@@ -107,10 +122,10 @@ void mock_endpoint_model(struct mock_worker *w, struct http_exchange *ex) {
     mock_respond_json(w, ex, jw_end(&j) < 0 ? 500 : 200, buf_slice(&w->body));
 }
 
-/* Answers are not kept. */
-void mock_endpoint_response(struct mock_worker *w, struct http_exchange *ex) {
-    struct slice id = path_id(ex, SLICE("/responses/"));
-    journal_add(w->hub->journal, ex, SLICE(""), false);
-    mock_respond_simple_error(w, ex, 404, NULL, "Response with id '%.*s' not found.",
-                              (int)(id.len < SHOWN_BYTES ? id.len : SHOWN_BYTES), id.ptr);
+void mock_endpoint_model(struct mock_worker *w, struct http_exchange *ex) {
+    struct mock_call c;
+    if (mock_call_begin(&c, w, ex) && !fault_strikes_unasked(&c)) {
+        answer_model(&c);
+    }
+    mock_call_end(&c);
 }

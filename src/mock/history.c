@@ -196,7 +196,8 @@ static int check_item(struct check *c, const struct part *p) {
         return 0;
     }
     if (p->proof.len == 0) {
-        return c->rq->store == 0 ? refuse_unstored(c, p->item_id) : 0;
+        bool is_of_ours = c->rq->previous_response_id.len > 0 || c->rq->conversation.len > 0;
+        return c->rq->store == 0 && !is_of_ours ? refuse_unstored(c, p->item_id) : 0;
     }
     seal_begin(&s, SEAL_ENCRYPTED, c->seed);
     seal_feed(&s, p->item_id);
@@ -214,24 +215,6 @@ static int check_items(struct check *c, const struct message *m) {
         if (rc) {
             return rc;
         }
-    }
-    return 0;
-}
-
-static int check_state(struct check *c) {
-    struct slice previous = c->rq->previous_response_id;
-    if (previous.len > 0) {
-        return request_refuse(c->fault, "previous_response_not_found", "previous_response_id",
-                              "Previous response with id '%.*s' not found.", SHOWN(previous));
-    }
-    if (c->rq->has_item_reference) {
-        c->status = 404;
-        return request_refuse(c->fault, NULL, "input",
-                              "An item that was referred to was not found: nothing is kept here.");
-    }
-    if (c->rq->background) {
-        return request_refuse(c->fault, "unsupported_parameter", "background",
-                              "Unsupported parameter: 'background': nothing is kept here.");
     }
     return 0;
 }
@@ -341,9 +324,7 @@ static int check_thread(struct check *c) {
 }
 
 static int check_all(struct check *c) {
-    int rc = c->dialect == &dialect_responses  ? check_state(c)
-             : c->dialect == &dialect_messages ? check_settings(c)
-                                               : 0;
+    int rc = c->dialect == &dialect_messages ? check_settings(c) : 0;
     if (rc == 0) rc = check_thread(c);
     for (const struct message *m = c->rq->messages; m && rc == 0; m = m->next) {
         if (c->dialect == &dialect_messages) {

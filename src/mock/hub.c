@@ -3,6 +3,14 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "mock/fault_book.h"
+#include "mock/engine.h"
+#include "mock/prefix_cache.h"
+#include "mock/profile.h"
+#include "mock/record.h"
+#include "mock/scenario_book.h"
+#include "mock/background.h"
+#include "mock/stored.h"
 #include "mock/worker.h"
 #include "net/tls.h"
 
@@ -11,28 +19,72 @@ const char *const hub_counter_names[COUNTER_COUNT] = {
     [COUNT_CANCELLED] = "cancelled", [COUNT_OPEN] = "open",
 };
 
-static const char *copy_text(struct arena *a, const char *text) {
-    return text ? arena_dup(a, slice_cstr(text)).ptr : NULL;
+/* ---- options of the moment ---- */
+
+struct snapshot *snapshot_new(const struct mock_options *o) {
+    struct snapshot *s = mem_zalloc(sizeof *s);
+    atomic_init(&s->refs, 1);
+    s->arena = arena_new();
+    mock_options_copy(&s->o, o, s->arena);
+    mock_profile_apply(&s->o, s->arena);
+    return s;
 }
 
-static const char *const *copy_list(struct arena *a, const char *const *list, unsigned n) {
-    const char **copy = arena_alloc(a, (n + 1) * sizeof *copy);
-    for (unsigned i = 0; i < n; i++) {
-        copy[i] = copy_text(a, list[i]);
-    }
-    return copy;
+struct snapshot *snapshot_ref(struct snapshot *s) {
+    atomic_fetch_add(&s->refs, 1);
+    return s;
 }
+
+void snapshot_unref(struct snapshot **s) {
+    if (*s && atomic_fetch_sub(&(*s)->refs, 1) == 1) {
+        arena_free((*s)->arena);
+        mem_free(*s);
+    }
+    *s = NULL;
+}
+
+struct snapshot *hub_snapshot(struct hub *h) {
+    pthread_mutex_lock(&h->snapshot_lock);
+    struct snapshot *s = snapshot_ref(h->snapshot);
+    pthread_mutex_unlock(&h->snapshot_lock);
+    return s;
+}
+
+void hub_set_snapshot(struct hub *h, struct snapshot *s) {
+    pthread_mutex_lock(&h->snapshot_lock);
+    struct snapshot *old = h->snapshot;
+    h->snapshot = s;
+    atomic_fetch_add(&h->epoch, 1);
+    pthread_mutex_unlock(&h->snapshot_lock);
+    snapshot_unref(&old);
+}
+
+/* Somebody waits, or nobody needs to know. */
+static void wake_waiting(void *self) {
+    struct hub *h = self;
+    if (atomic_load(&h->parked) > 0) {
+        hub_wake(h);
+    }
+}
+
+/* ---- life ---- */
 
 void hub_init(struct hub *h, const struct mock_options *o) {
-    *h = (struct hub){.options = *o};
-    h->arena = arena_new();
-    h->options.listen = copy_list(h->arena, o->listen, o->n_listen);
-    h->options.models = copy_list(h->arena, o->models, o->n_models);
-    h->options.text = copy_text(h->arena, o->text);
-    h->options.tls_cert = copy_text(h->arena, o->tls_cert);
-    h->options.tls_key = copy_text(h->arena, o->tls_key);
+    *h = (struct hub){.snapshot = snapshot_new(o)};
+    h->first = snapshot_ref(h->snapshot);
+    h->fixed = &h->first->o;
     h->started_wall_s = clock_wall_ns() / NS_PER_S;
+    h->started_mono_ns = clock_mono_ns();
     h->journal = journal_new();
+    journal_limit(h->journal, o->journal, JOURNAL_MAX_BYTES);
+    journal_on_change(h->journal, wake_waiting, h);
+    h->stored = stored_new(o->stored, o->stored_ttl_ns, o->seed);
+    h->background = background_new();
+    h->limits = limits_new();
+    h->engine = engine_new(o->seed);
+    h->prefix_cache = prefix_cache_new();
+    h->faults = fault_book_new(h->fixed->seed);
+    pthread_mutex_init(&h->snapshot_lock, NULL);
     pthread_mutex_init(&h->lock, NULL);
 }
 
@@ -45,21 +97,24 @@ void hub_dispose(struct hub *h) {
         }
     }
     pthread_mutex_destroy(&h->lock);
+    pthread_mutex_destroy(&h->snapshot_lock);
     journal_free(&h->journal);
+    background_free(&h->background);
+    stored_free(&h->stored);
+    limits_free(&h->limits);
+    engine_free(&h->engine);
+    prefix_cache_free(&h->prefix_cache);
+    fault_book_free(&h->faults);
+    scenario_book_close(&h->scenarios);
+    record_close(h);
     tls_context_free(&h->tls);
-    arena_free(h->arena);
+    snapshot_unref(&h->snapshot);
+    snapshot_unref(&h->first);
 }
 
 void hub_wake(struct hub *h) {
     for (unsigned i = 0; i < h->n_workers; i++) {
         mock_worker_wake(h->workers[i], false);
-    }
-}
-
-/* Somebody waits, or nobody needs to know. */
-static void wake_waiting(struct hub *h) {
-    if (atomic_load(&h->parked) > 0) {
-        hub_wake(h);
     }
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What a mock's workers share: options, counters of requests (never of tokens), stepped streams,
- * and waking one another. Any thread; the lock covers the step keys alone. */
+/* One provider: what its workers share. Options of the moment, counters of requests (never of
+ * tokens), stepped streams, and waking one another. Any thread; the lock covers the step keys
+ * alone. */
 #ifndef PENSTOCK_MOCK_HUB_H
 #define PENSTOCK_MOCK_HUB_H
 
@@ -8,7 +9,9 @@
 #include <stdatomic.h>
 
 #include "mock/journal.h"
+#include "mock/limit.h"
 #include "mock/mock.h"
+#include "mock/validate.h"
 
 enum hub_counter {
     COUNT_REQUESTS,
@@ -45,14 +48,43 @@ struct step_key {
     char text[STEP_KEY_BYTES];
 };
 
+struct background;
+struct fault_book;
+struct captures;
+struct scenario_book;
+struct stored;
+struct upstream;
 struct mock_worker;
 
-struct hub {
-    struct mock_options options;           /* copied with all they point to */
+/* The options as they are until somebody changes them: immutable, counted. */
+struct snapshot {
+    _Atomic unsigned refs;
     struct arena *arena;
+    struct mock_options o;
+};
+
+struct hub {
+    /* of the start: what cannot change (MOCK_USE_FIXED, MOCK_USE_PROCESS) is read here */
+    const struct mock_options *fixed;
+    pthread_mutex_t snapshot_lock;
+    struct snapshot *snapshot;             /* under its lock; workers hold references of their own */
+    _Atomic unsigned epoch;                /* of the snapshot */
+    struct snapshot *first;                /* what `fixed` points into */
     struct journal *journal;
+    struct stored *stored;
+    struct background *background;
+    _Atomic uint64_t violations[RULE_COUNT];
+    struct limits *limits;
+    struct engine *engine;
+    struct prefix_cache *prefix_cache;
+    struct fault_book *faults;
+    struct scenario_book *scenarios;       /* opened with the listeners */
+    struct captures *captures;             /* likewise; NULL: none (capture_store.h) */
+    struct upstream *upstream;             /* likewise; NULL: none (record.h) */
+    char base_url[400];
     struct tls_context *tls;               /* NULL: plain */
-    int64_t started_wall_s;
+    struct mock_time *time;                /* the process's; NULL: the machine's */
+    int64_t started_wall_s, started_mono_ns;
     _Atomic uint64_t counters[COUNTER_COUNT];
     _Atomic uint64_t serial;
     _Atomic unsigned parked;               /* control requests that wait for something */
@@ -66,6 +98,14 @@ struct hub {
 
 void hub_init(struct hub *h, const struct mock_options *o);
 void hub_dispose(struct hub *h);
+
+struct snapshot *snapshot_new(const struct mock_options *o);
+struct snapshot *snapshot_ref(struct snapshot *s);
+void snapshot_unref(struct snapshot **s);
+/* A reference to the current one. */
+struct snapshot *hub_snapshot(struct hub *h);
+/* From now on these; the reference is the hub's. */
+void hub_set_snapshot(struct hub *h, struct snapshot *s);
 
 /* Adds to a counter, and wakes the workers when somebody waits for one. */
 void hub_count(struct hub *h, enum hub_counter which, int64_t by);

@@ -1,142 +1,381 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "mock/journal.h"
+#include "mock/journal-private.h"
 
 #include <inttypes.h>
 #include <pthread.h>
 
-#include "base/clock.h"
 #include "base/json_scan.h"
 #include "base/mem.h"
+#include "dialect/json_doc.h"
 #include "mock/mask.h"
 
-enum { PATH_BYTES = 96, MODEL_BYTES = 96, VALUE_BYTES = 512 };
-
-struct entry {
-    uint64_t seq;
-    int64_t wall_ns;
-    bool stream;
-    uint8_t path_len, model_len;
-    uint16_t headers_len;
-    const char *method;
-    char path[PATH_BYTES], model[MODEL_BYTES];
-    char headers[JOURNAL_HEADERS_BYTES];     /* name NUL value NUL …, masked */
+enum {
+    PATH_BYTES = 1024,
+    NAME_BYTES = 256,
+    VALUE_BYTES = 1024,
+    TEXT_BYTES = 4096,
+    VIOLATIONS_BYTES = 32 << 10,
+    MASKED_MAX_BYTES = 1 << 20,      /* of a body, with what masks add */
+    CUT_TOKEN_BYTES = 512
 };
 
 struct journal {
     pthread_mutex_t lock;
-    uint64_t total, since;                   /* since: total at the last clearing */
-    struct buf scratch;
-    struct entry entries[JOURNAL_ENTRIES];
+    struct journal_entry **ring;     /* by seq % n_ring */
+    unsigned n_ring;
+    size_t max_bytes, bytes;
+    uint64_t first, last;            /* kept: [first, last]; none when first > last */
+    void (*changed)(void *self);
+    void *self;
 };
 
 struct journal *journal_new(void) {
     struct journal *j = mem_zalloc(sizeof *j);
     pthread_mutex_init(&j->lock, NULL);
-    buf_init(&j->scratch, VALUE_BYTES * 8);
+    j->first = 1;
+    journal_limit(j, JOURNAL_ENTRIES, JOURNAL_MAX_BYTES);
     return j;
+}
+
+void journal_on_change(struct journal *j, void (*changed)(void *self), void *self) {
+    j->changed = changed;
+    j->self = self;
+}
+
+static void has_changed(const struct journal *j) {
+    if (j->changed) {
+        j->changed(j->self);
+    }
+}
+
+/* ---- what is kept ---- */
+
+static void entry_unref(struct journal_entry *en) {
+    if (atomic_fetch_sub(&en->refs, 1) == 1) {
+        arena_free(en->arena);
+    }
+}
+
+static void drop_oldest(struct journal *j) {
+    struct journal_entry **at = &j->ring[j->first++ % j->n_ring];
+    j->bytes -= (*at)->bytes;
+    entry_unref(*at);
+    *at = NULL;
+}
+
+/* Until another entry of so many bytes may come. */
+static void make_room(struct journal *j, size_t bytes) {
+    while (j->first <= j->last &&
+           (j->last - j->first + 1 >= j->n_ring || j->bytes + bytes > j->max_bytes)) {
+        drop_oldest(j);
+    }
+}
+
+static void drop_all(struct journal *j) {
+    while (j->first <= j->last) {
+        drop_oldest(j);
+    }
 }
 
 void journal_free(struct journal **j) {
     if (!*j) {
         return;
     }
+    drop_all(*j);
     pthread_mutex_destroy(&(*j)->lock);
-    buf_dispose(&(*j)->scratch);
+    mem_free((*j)->ring);
     mem_free(*j);
     *j = NULL;
 }
 
-static uint8_t copy_cut(char *to, struct slice from, size_t max) {
-    size_t len = from.len < max ? from.len : max;
-    if (len) {
-        memcpy(to, from.ptr, len);
-    }
-    return (uint8_t)len;
-}
-
-static bool entry_put(struct entry *en, struct slice name, struct slice value) {
-    size_t need = name.len + value.len + 2;
-    if (en->headers_len + need > JOURNAL_HEADERS_BYTES) {
-        return false;
-    }
-    char *to = en->headers + en->headers_len;
-    memcpy(to, name.ptr, name.len);
-    to[name.len] = '\0';
-    if (value.len) {
-        memcpy(to + name.len + 1, value.ptr, value.len);
-    }
-    to[name.len + value.len + 1] = '\0';
-    en->headers_len = (uint16_t)(en->headers_len + need);
-    return true;
-}
-
-static void entry_put_headers(struct journal *j, struct entry *en, const struct http_headers *h) {
-    for (unsigned i = 0; i < h->count; i++) {
-        buf_reset(&j->scratch);
-        struct slice value = slice_sub(h->items[i].value, 0, VALUE_BYTES);
-        if (mask_header(&j->scratch, h->items[i].name, value) == 0) {
-            entry_put(en, h->items[i].name, buf_slice(&j->scratch));
-        }
-    }
-}
-
-void journal_add(struct journal *j, const struct http_exchange *ex, struct slice model,
-                 bool stream) {
+void journal_limit(struct journal *j, unsigned entries, size_t max_bytes) {
     pthread_mutex_lock(&j->lock);
-    struct entry *en = &j->entries[j->total % JOURNAL_ENTRIES];
-    en->seq = ++j->total;
-    en->wall_ns = clock_wall_ns();
-    en->stream = stream;
-    en->method = http_method_name(ex->method);
-    en->path_len = copy_cut(en->path, ex->path, PATH_BYTES);
-    en->model_len = copy_cut(en->model, model, MODEL_BYTES);
-    en->headers_len = 0;
-    entry_put_headers(j, en, &ex->headers);
+    struct journal_entry **ring = entries > 0 ? mem_zalloc(entries * sizeof(*ring)) : NULL;
+    while (j->first <= j->last && j->last - j->first + 1 > entries) {
+        drop_oldest(j);
+    }
+    for (uint64_t seq = j->first; seq <= j->last; seq++) {
+        ring[seq % entries] = j->ring[seq % j->n_ring];
+    }
+    mem_free(j->ring);
+    j->ring = ring;
+    j->n_ring = entries;
+    j->max_bytes = max_bytes;
     pthread_mutex_unlock(&j->lock);
 }
 
 void journal_clear(struct journal *j) {
     pthread_mutex_lock(&j->lock);
-    j->since = j->total;
+    drop_all(j);
     pthread_mutex_unlock(&j->lock);
 }
 
-static int write_string(struct buf *out, struct slice s) {
-    return buf_append_byte(out, '"') | json_escape(out, s) | buf_append_byte(out, '"');
-}
-
-static int write_headers(const struct entry *en, struct buf *out) {
-    int rc = buf_append_byte(out, '{');
-    for (size_t at = 0; at < en->headers_len;) {
-        struct slice name = slice_cstr(en->headers + at);
-        struct slice value = slice_cstr(en->headers + at + name.len + 1);
-        rc |= at ? buf_append_byte(out, ',') : 0;
-        rc |= write_string(out, name) | buf_append_byte(out, ':') | write_string(out, value);
-        at += name.len + value.len + 2;
-    }
-    return rc | buf_append_byte(out, '}');
-}
-
-static int write_entry(const struct entry *en, struct buf *out) {
-    int rc = buf_appendf(out, "{\"seq\":%" PRIu64 ",\"time\":%.3f,\"method\":\"%s\",\"path\":", en->seq,
-                         (double)en->wall_ns / 1e9, en->method);
-    rc |= write_string(out, slice_make(en->path, en->path_len));
-    rc |= buf_append(out, SLICE(",\"model\":"));
-    rc |= write_string(out, slice_make(en->model, en->model_len));
-    rc |= buf_appendf(out, ",\"stream\":%s,\"headers\":", en->stream ? "true" : "false");
-    return rc | write_headers(en, out) | buf_append_byte(out, '}');
-}
-
-int journal_write(struct journal *j, struct buf *out) {
+uint64_t journal_last(struct journal *j) {
     pthread_mutex_lock(&j->lock);
-    uint64_t first = j->total > JOURNAL_ENTRIES ? j->total - JOURNAL_ENTRIES : 0;
-    first = first < j->since ? j->since : first;
-    int rc = buf_appendf(out, "{\"total\":%" PRIu64 ",\"entries\":[", j->total);
-    for (uint64_t i = first; i < j->total && rc == 0; i++) {
-        rc |= i > first ? buf_append_byte(out, ',') : 0;
-        rc |= write_entry(&j->entries[i % JOURNAL_ENTRIES], out);
-    }
-    rc |= buf_append(out, SLICE("]}\n"));
+    uint64_t last = j->last;
     pthread_mutex_unlock(&j->lock);
+    return last;
+}
+
+/* NULL: it has gone, or never was. */
+static struct journal_entry *find(const struct journal *j, uint64_t seq) {
+    return seq >= j->first && seq <= j->last ? j->ring[seq % j->n_ring] : NULL;
+}
+
+/* ---- the request's part, made without the lock ---- */
+
+/* Whole characters. */
+static struct slice cut(struct slice s, size_t max) {
+    if (s.len > max) {
+        s.len = max;
+        while (s.len > 0 && ((unsigned char)s.ptr[s.len] & 0xc0) == 0x80) s.len--;
+    }
+    return s;
+}
+
+static struct slice keep(struct journal_entry *en, struct slice s, size_t max) {
+    s = cut(s, max);
+    en->bytes += s.len + 1;
+    return s.len > 0 ? arena_dup(en->arena, s) : SLICE("");
+}
+
+typedef int mask_fn(struct buf *out, struct slice text);
+
+static struct slice keep_masked(struct journal_entry *en, mask_fn *mask, struct slice s,
+                                size_t max) {
+    struct buf shown;
+    buf_init(&shown, MASKED_MAX_BYTES);
+    int rc = mask(&shown, cut(s, max));
+    struct slice kept = rc < 0 ? SLICE("") : keep(en, buf_slice(&shown), MASKED_MAX_BYTES);
+    buf_dispose(&shown);
+    return kept;
+}
+
+static void keep_headers(struct journal_entry *en, const struct http_headers *h) {
+    struct http_header *list = arena_alloc(en->arena, (h->count + 1) * sizeof *list);
+    struct buf shown;
+    size_t total = 0;
+    buf_init(&shown, VALUE_BYTES * 8);
+    en->headers.items = list;
+    for (unsigned i = 0; i < h->count; i++) {
+        struct slice name = h->items[i].name;
+        buf_reset(&shown);
+        if (mask_header(&shown, name, cut(h->items[i].value, VALUE_BYTES)) < 0 ||
+            total + name.len + shown.len > JOURNAL_HEADERS_BYTES) {
+            continue;
+        }
+        total += name.len + shown.len;
+        list[en->headers.count++] =
+            (struct http_header){keep(en, name, NAME_BYTES), keep(en, buf_slice(&shown), shown.len)};
+    }
+    en->bytes += h->count * sizeof *list;
+    buf_dispose(&shown);
+}
+
+/* What is left out of a long body begins before a word that may be the first half of a key. */
+static struct slice cut_body(struct slice body) {
+    if (body.len <= JOURNAL_BODY_BYTES) {
+        return body;
+    }
+    body = cut(body, JOURNAL_BODY_BYTES);
+    size_t whole = body.len;
+    while (body.len > 0 && whole - body.len < CUT_TOKEN_BYTES &&
+           !memchr(" \",:\n", body.ptr[body.len - 1], 5)) {
+        body.len--;
+    }
+    return body;
+}
+
+static void keep_body(struct journal_entry *en, struct slice body) {
+    struct slice kept = cut_body(body);
+    en->body_bytes = body.len;
+    en->body_is_cut = kept.len < body.len;
+    en->body_is_json = !en->body_is_cut && json_scan_object(body, WIRE_MAX_DEPTH, NULL, NULL, NULL) == 0;
+    en->body = keep_masked(en, mask_json, kept, JOURNAL_BODY_BYTES);
+}
+
+static struct journal_entry *entry_new(const struct journal_request *rq) {
+    struct arena *a = arena_new();
+    struct journal_entry *en = arena_alloc(a, sizeof *en);
+    en->arena = a;
+    en->bytes = sizeof *en;
+    atomic_init(&en->refs, 1);
+    en->provider = rq->provider;
+    en->dialect = rq->dialect;
+    en->method = http_method_name(rq->ex->method);
+    en->wall_ns = rq->wall_ns;
+    en->stream = rq->stream;
+    en->path = keep_masked(en, mask_text, rq->ex->path, PATH_BYTES);
+    en->query = keep_masked(en, mask_query, rq->ex->query, PATH_BYTES);
+    en->model = keep_masked(en, mask_text, rq->model, NAME_BYTES);
+    en->session = keep_masked(en, mask_text, rq->session, NAME_BYTES);
+    keep_headers(en, &rq->ex->headers);
+    keep_body(en, bytes_slice(rq->ex->body));
+    en->answer = (struct journal_answer){
+        .tokens_in = -1, .tokens_out = -1, .first_token_ns = -1, .duration_ns = -1};
+    return en;
+}
+
+/* ---- one request ---- */
+
+static bool is_on(struct journal *j) {
+    pthread_mutex_lock(&j->lock);
+    bool is = j->n_ring > 0;
+    pthread_mutex_unlock(&j->lock);
+    return is;
+}
+
+uint64_t journal_open(struct journal *j, const struct journal_request *rq) {
+    struct journal_entry *en = is_on(j) ? entry_new(rq) : NULL;
+    uint64_t seq = 0;
+    if (!en) {
+        return 0;
+    }
+    pthread_mutex_lock(&j->lock);
+    if (j->n_ring > 0) {
+        make_room(j, en->bytes);
+        en->seq = seq = ++j->last;
+        j->ring[seq % j->n_ring] = en;
+        j->bytes += en->bytes;
+    }
+    pthread_mutex_unlock(&j->lock);
+    if (seq == 0) {
+        entry_unref(en);
+    } else {
+        has_changed(j);
+    }
+    return seq;
+}
+
+/* Told again, the newer one stands. */
+static void note_text(struct journal *j, struct journal_entry *en, struct slice *to, struct slice s,
+                      size_t max) {
+    if (s.len > 0) {
+        size_t before = en->bytes;
+        *to = keep(en, s, max);
+        j->bytes += en->bytes - before;
+    }
+}
+
+static void note(struct journal *j, struct journal_entry *en, const struct journal_notes *n) {
+    en->answered_by = n->answered_by ? n->answered_by : en->answered_by;
+    if (n->session.len > 0) {
+        size_t before = en->bytes;
+        en->session = keep_masked(en, mask_text, n->session, NAME_BYTES);
+        j->bytes += en->bytes - before;
+    }
+    note_text(j, en, &en->scenario, n->scenario, NAME_BYTES);
+    note_text(j, en, &en->place, n->place, NAME_BYTES);
+    note_text(j, en, &en->fault, n->fault, NAME_BYTES);
+    if (n->violations.len <= VIOLATIONS_BYTES && n->n_violations > 0) {
+        note_text(j, en, &en->violations, n->violations, VIOLATIONS_BYTES);
+    }
+    en->n_violations = n->n_violations > 0 ? n->n_violations : en->n_violations;
+}
+
+void journal_note(struct journal *j, uint64_t seq, const struct journal_notes *n) {
+    pthread_mutex_lock(&j->lock);
+    struct journal_entry *en = find(j, seq);
+    if (en) {
+        note(j, en, n);
+    }
+    pthread_mutex_unlock(&j->lock);
+    if (en) {
+        has_changed(j);
+    }
+}
+
+static bool close_entry(struct journal *j, struct journal_entry *en,
+                        const struct journal_answer *a) {
+    if (en->answer.end != JOURNAL_OPEN) {
+        return false;
+    }
+    struct slice finish = en->answer.finish_reason;
+    note_text(j, en, &finish, a->finish_reason, NAME_BYTES);
+    en->answer = *a;
+    en->answer.finish_reason = finish;
+    return true;
+}
+
+void journal_close(struct journal *j, uint64_t seq, const struct journal_answer *a) {
+    pthread_mutex_lock(&j->lock);
+    struct journal_entry *en = find(j, seq);
+    bool is_first = en && close_entry(j, en, a);
+    pthread_mutex_unlock(&j->lock);
+    if (is_first) {
+        has_changed(j);
+    }
+}
+
+/* ---- reading ---- */
+
+/* With since: the first ones behind it; else the last ones that fit. */
+static uint64_t first_shown(const struct journal *j, const struct journal_query *q) {
+    uint64_t seq = j->last + 1, from = j->first;
+    if (q->has_since) {
+        return q->since >= from ? q->since + 1 : from;
+    }
+    for (unsigned n = 0; seq > from && n < q->limit; seq--) {
+        n += journal_entry_fits(find(j, seq - 1), q);
+    }
+    return seq;
+}
+
+int journal_write(struct journal *j, const struct journal_query *q, struct buf *out) {
+    pthread_mutex_lock(&j->lock);
+    unsigned n = 0;
+    int rc = buf_appendf(out, "{\"total\":%" PRIu64 ",\"last\":%" PRIu64 ",\"entries\":[", j->last,
+                         j->last);
+    for (uint64_t seq = first_shown(j, q); seq <= j->last && n < q->limit && rc == 0; seq++) {
+        const struct journal_entry *en = find(j, seq);
+        if (!journal_entry_fits(en, q)) {
+            continue;
+        }
+        rc |= n++ ? buf_append_byte(out, ',') : 0;
+        rc |= journal_entry_write(en, q->has_bodies, out);
+    }
+    pthread_mutex_unlock(&j->lock);
+    rc |= buf_append(out, SLICE("]}\n"));
     return rc < 0 ? -ERR_LIMIT : 0;
+}
+
+bool journal_write_one(struct journal *j, uint64_t seq, struct buf *out) {
+    pthread_mutex_lock(&j->lock);
+    const struct journal_entry *en = find(j, seq);
+    int rc = en ? journal_entry_write(en, true, out) : -ERR_USAGE;
+    pthread_mutex_unlock(&j->lock);
+    return rc == 0;
+}
+
+static struct journal_view view_of(struct journal_entry *en, const struct journal_query *q) {
+    atomic_fetch_add(&en->refs, 1);
+    return (struct journal_view){.entry = en,
+                                 .seq = en->seq,
+                                 .dialect = en->dialect,
+                                 .provider = en->provider,
+                                 .path = en->path,
+                                 .session = en->session,
+                                 .headers = en->headers,
+                                 .body = en->body,
+                                 .body_is_cut = en->body_is_cut,
+                                 .fits = journal_entry_fits(en, q)};
+}
+
+unsigned journal_hold(struct journal *j, const struct journal_query *q, struct arena *a,
+                      struct journal_view **out) {
+    pthread_mutex_lock(&j->lock);
+    uint64_t from = q->since >= j->first ? q->since + 1 : j->first;
+    unsigned n = from <= j->last ? (unsigned)(j->last - from + 1) : 0;
+    *out = arena_alloc(a, (n + 1) * sizeof **out);
+    for (unsigned i = 0; i < n; i++) {
+        (*out)[i] = view_of(find(j, from + i), q);
+    }
+    pthread_mutex_unlock(&j->lock);
+    return n;
+}
+
+void journal_release(struct journal_view *views, unsigned n) {
+    for (unsigned i = 0; i < n; i++) {
+        entry_unref(views[i].entry);
+    }
 }

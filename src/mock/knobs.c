@@ -3,6 +3,7 @@
 
 #include "base/json_scan.h"
 #include "mock/hub.h"
+#include "mock/law-private.h"
 
 enum { KNOB_MAX_BYTES = 1 << 20 };
 
@@ -38,25 +39,29 @@ static struct slice knob(const struct knob_source *s, struct slice header, struc
 }
 #define KNOB(s, name) knob(s, SLICE("x-penstock-" name), SLICE(name))
 
-static int read_law(struct slice text, const char *name, struct law *io, struct err *e) {
+static int read_law(struct slice text, const char *name, struct arena *a, struct law *io,
+                    struct err *e) {
+    const struct law_scope scope = {.arena = a};
     struct err why;
-    if (!text.ptr || law_parse(text, io, &why) == 0) {
+    if (!text.ptr || law_parse(text, &scope, io, &why) == 0) {
         return 0;
     }
     return err_set(e, ERR_USAGE, "x-penstock-%s: %s", name, why.text);
 }
 
-static int read_fault(const struct llm_request *rq, struct slice name, struct knobs *out,
-                      struct err *e) {
+static int read_fault(const struct llm_request *rq, struct slice name, struct arena *a,
+                      struct knobs *out, struct err *e) {
     if (!name.ptr && slice_starts_with(rq->env.model, SLICE("fault/"))) {
         name = slice_from(rq->env.model, 6);
     }
     if (!name.ptr) {
         return 0;
     }
-    out->fault = mock_fault_find(name);
-    return out->fault ? 0 : err_set(e, ERR_USAGE, "there is no fault '%.*s': see penstock mock --list-faults",
-                                    (int)(name.len < 60 ? name.len : 60), name.ptr);
+    struct fault_use *use = arena_alloc(a, sizeof *use);
+    int rc = fault_parse(name, use, NULL, e);
+    use->is_asked = true;
+    out->fault = rc < 0 ? NULL : use;
+    return rc;
 }
 
 static int read_thinking(struct slice text, struct knobs *out, struct err *e) {
@@ -111,15 +116,54 @@ static struct slice find_metadata(const struct llm_request *rq) {
     return SLICE_NULL;
 }
 
+static int read_speed(struct slice text, double *out, struct err *e) {
+    double value;
+    struct slice rest = text;
+    if (!text.ptr) {
+        return 0;
+    }
+    if (!law_number_parse(&rest, &value) || rest.len > 0 || value <= 0) {
+        return err_set(e, ERR_USAGE, "x-penstock-tps: tokens a second are wanted, more than 0");
+    }
+    *out = value;
+    return 0;
+}
+
+static int read_burst(struct slice text, struct knobs *out, struct err *e) {
+    uint64_t n = 0;
+    if (!text.ptr) {
+        return 0;
+    }
+    if (!slice_to_u64(text, REPLY_MAX_BURST, &n) || n == 0) {
+        return err_set(e, ERR_USAGE, "x-penstock-burst: 1 to %d tokens a chunk", REPLY_MAX_BURST);
+    }
+    out->burst = (unsigned)n;
+    out->has_burst = true;
+    return 0;
+}
+
+static int read_times(const struct knob_source *s, struct arena *a, struct knobs *out,
+                      struct err *e) {
+    struct slice ttft = KNOB(s, "ttft"), itl = KNOB(s, "itl"), prefill = KNOB(s, "prefill");
+    out->has_ttft = ttft.ptr != NULL;
+    out->has_itl = itl.ptr != NULL;
+    out->has_prefill = prefill.ptr != NULL;
+    if (read_law(ttft, "ttft", a, &out->ttft, e) < 0 || read_law(itl, "itl", a, &out->itl, e) < 0 ||
+        read_law(prefill, "prefill", a, &out->prefill, e) < 0 ||
+        read_burst(KNOB(s, "burst"), out, e) < 0) {
+        return -ERR_USAGE;
+    }
+    return read_speed(KNOB(s, "tps"), &out->tps, e);
+}
+
 int knobs_read(const struct mock_options *o, const struct http_headers *headers,
                const struct llm_request *rq, struct arena *a, struct knobs *out, struct err *e) {
     const struct knob_source s = {headers, find_metadata(rq), a};
-    *out = (struct knobs){.ttft = o->ttft, .itl = o->itl, .tokens = o->tokens,
+    *out = (struct knobs){.ttft = o->ttft, .itl = o->itl, .prefill = o->prefill, .tokens = o->tokens,
                           .text = slice_cstr(o->text), .cached = -1, .stamp = o->stamp};
     struct slice tokens = KNOB(&s, "tokens"), text = KNOB(&s, "text"), stamp = KNOB(&s, "stamp");
-    if (read_law(KNOB(&s, "ttft"), "ttft", &out->ttft, e) < 0 ||
-        read_law(KNOB(&s, "itl"), "itl", &out->itl, e) < 0 ||
-        read_fault(rq, KNOB(&s, "fault"), out, e) < 0 ||
+    if (read_times(&s, a, out, e) < 0 ||
+        read_fault(rq, KNOB(&s, "fault"), a, out, e) < 0 ||
         read_thinking(KNOB(&s, "thinking"), out, e) < 0 ||
         read_cached(KNOB(&s, "cached"), out, e) < 0) {
         return -ERR_USAGE;

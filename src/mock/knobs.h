@@ -10,14 +10,17 @@
 #include "mock/reply.h"
 
 struct knobs {
-    struct law ttft, itl;
+    struct law ttft, itl, prefill;  /* its own where has_ says so, else the provider's */
+    double tps;                     /* 0: not said */
+    unsigned burst;
+    bool has_ttft, has_itl, has_prefill, has_burst;
     uint64_t tokens;
     struct slice text;              /* ptr NULL: none */
     struct slice step_key;          /* ptr NULL: not stepped */
     enum reply_thinking thinking;
     int64_t cached;                 /* -1: not said */
     bool stamp;
-    const struct mock_fault *fault; /* NULL: none */
+    const struct fault_use *fault;  /* NULL: none */
 };
 
 /* Slices point into options, headers, body or the arena. 0, or -ERR_USAGE with e naming the

@@ -15,23 +15,30 @@
  *   GET  /penstock/wait?NAME=N[&timeout_ms=10000]
  *        Answers when the counter NAME has reached N (NAME_max: has come down to N); 504 when the
  *        time is over. Names: requests, started, completed, cancelled, open.
+ *   GET  /penstock/self
+ *        How late frames left, and whether results are limited by the mock (self.h).
+ *   GET  /penstock/clock; POST /penstock/clock?advance=50ms|next
+ *        The mock's own time (mock_clock.h), under --clock manual moved.
  *   GET  /penstock/journal
  *        The last 100 requests of the API, secrets masked. DELETE empties it.
  *
  * Knobs of one request, by a header x-penstock-NAME or a string in the body's `metadata` under NAME
  * (a gateway forwards the body as it is):
- *   ttft, itl   laws of time (law.h)
+ *   ttft, itl   laws of time (law.h): it is then answered beside the engine
+ *   tps, burst, prefill
+ *               tokens a second, tokens a chunk, time for each token of the prompt
  *   tokens      exact length of the answer
  *   text        the answer itself
  *   thinking    0: none, whatever is asked for; 1: some; redacted: hidden (messages)
  *   cached      how many tokens of the prompt were cached
- *   stamp       1: a comment line `: t=NS` (CLOCK_MONOTONIC) before each frame
+ *   stamp       1: a comment line `: t=NS due=NS` before each frame: when it left and when it was
+ *               to (CLOCK_MONOTONIC; no due in a stepped stream)
  *   step        key of a stepped stream; also by the body's `user` (messages: metadata.user_id):
  *               "step:KEY", and under --step all of `user`
  *   fault       name of a fault (table in fault.c); models named `fault/NAME` do the same
  *
  * What it says: the knob's or the option's text; to "echo: TEXT" the TEXT, to "count TAG to N"
- * "TAGn1 TAGn2 … TAGnN", each a token; to "refuse" or "refuse: TEXT" a refusal; to "think:
+ * "TAGn1 TAGn2 … TAGnN", each a chunk; to "refuse" or "refuse: TEXT" a refusal; to "think:
  * QUESTION" the answer to the question behind a thought; small talk; else prose. The model named
  * `static` gives a short constant answer, encoded once and not journaled: for measuring request
  * rates.
@@ -39,47 +46,24 @@
  * What it takes: history as the real providers do (history.h). Thoughts carry proofs that are keyed
  * hashes of the seed, so a changed one is refused though nothing is kept.
  *
- * When: token k of a stream is due at start + ttft + k × itl, an absolute schedule without drift.
- * What stands before the first token leaves with it; what stands behind the last one is due an itl
- * later. A whole answer leaves when the end of its stream would be due. With itl 0 everything
- * leaves as fast as the client takes it. A stepped stream sends what stands before its first token
- * at once, then a token a step; what stands behind the last token is one step more. */
+ * When (schedule.h; with --max-batch, engine.h): chunk k of a stream is due at start + ttft + k ×
+ * itl, an absolute schedule without drift. What stands before the first token leaves with it; what
+ * stands behind the last one is due an itl later. A whole answer leaves when the end of its stream
+ * would be due. With itl 0 everything leaves as fast as the client takes it. A stepped stream sends
+ * what stands before its first token at once, then a token a step; what stands behind the last token
+ * is one step more. */
 #ifndef PENSTOCK_MOCK_MOCK_H
 #define PENSTOCK_MOCK_MOCK_H
 
-#include "base/err.h"
-#include "mock/law.h"
+#include "mock/options.h"
 
 struct loop;
 struct mock;
 
-#define MOCK_MAX_LISTEN 16
-
-struct mock_options {
-    const char *const *listen;       /* "127.0.0.1:8000", "unix:/run/mock.sock"; port 0: any */
-    unsigned n_listen;               /* 0: 127.0.0.1:8000 (mock_run), 127.0.0.1:0 (mock_start) */
-    unsigned workers;                /* threads; 0: one */
-    struct law ttft, itl;
-    uint64_t seed;
-    /* exact length of an answer; 0: as long as the answer happens to be */
-    uint64_t tokens;
-    const char *text;                /* what every answer says; NULL: made up from the request */
-    bool stamp, step;
-    /* the only models there are: others are 404. n_models 0: any name is answered */
-    const char *const *models;
-    unsigned n_models;
-    const char *tls_cert, *tls_key;  /* NULL: plain */
-    bool quiet;                      /* mock_run: no banner and no summary */
-    bool color;                      /* mock_run: colour in the banner */
-};
-
-/* ttft 200 ms, itl 20 ms, one worker, everything else off. */
-void mock_options_default(struct mock_options *out);
-
 /* Serves until SIGINT or SIGTERM: prints the banner to stdout, and the lateness summary at the end.
  * Returns a process exit code: 0, or 4 when it cannot listen, 2 for an impossible option (e
- * tells). */
-int mock_run(const struct mock_options *o, struct err *e) MUST_CHECK;
+ * tells). The settings of the process are the first provider's. */
+int mock_run(const struct mock_options *providers, unsigned n, struct err *e) MUST_CHECK;
 
 /* The same inside another program: returns when it is listening, its workers on threads of their
  * own. NULL on failure (e tells). Options are copied. */
@@ -87,7 +71,7 @@ struct mock *mock_start(const struct mock_options *o, struct err *e) MUST_CHECK;
 /* On the caller's loop instead of threads (workers is taken as 1): for the simulated loop. All
  * calls on the loop's thread. */
 struct mock *mock_attach(struct loop *l, const struct mock_options *o, struct err *e) MUST_CHECK;
-/* "http://127.0.0.1:41234/v1" of the first address; a Unix socket's is
+/* "http://127.0.0.1:41234/v1" of the first address of the first provider; a Unix socket's is
  * "http+unix://%2Frun%2Fx.sock/v1". Lives as long as the mock. */
 const char *mock_base_url(const struct mock *m);
 /* Closes everything at once and joins the threads; an attached one may take a turn of its loop for

@@ -249,34 +249,38 @@ void prose_init(struct prose *p, enum prose_kind kind, uint64_t seed, struct sli
     memcpy(p->topic, topic.ptr, len);
 }
 
-static int append_gap(struct prose *p, struct buf *out) {
-    if (p->sentence == 0) {
-        return 0;
-    }
-    if (p->until_break == 0) {
-        p->until_break = genres[p->kind].paragraph - 1u + (unsigned)rng_below(&p->rng, 3);
-        return buf_append(out, SLICE("\n\n"));
-    }
-    p->until_break--;
-    return buf_append_byte(out, ' ');
-}
-
-int prose_next(struct prose *p, struct buf *out) {
-    const struct genre *g = &genres[p->kind];
+/* Between two paragraphs; told with the sentence before it, so that what has been made ends where
+ * a word begins. */
+static int append_break(struct prose *p, struct buf *out) {
     if (p->planned && p->sentence >= p->planned) {
         return 0;
     }
-    if (append_gap(p, out) < 0) {
+    p->at_break = p->until_break == 0;
+    if (!p->at_break) {
+        p->until_break--;
+        return 0;
+    }
+    p->until_break = genres[p->kind].paragraph - 1u + (unsigned)rng_below(&p->rng, 3);
+    return buf_append(out, SLICE("\n\n"));
+}
+
+static const char *draw_sentence(struct prose *p) {
+    const struct genre *g = &genres[p->kind];
+    if (p->sentence == 0) {
+        return draw(p, &g->openings);
+    }
+    bool is_last = p->planned && p->sentence + 1 == p->planned;
+    return is_last ? draw(p, &g->endings) : draw_fresh(p, &g->middles);
+}
+
+int prose_next(struct prose *p, struct buf *out) {
+    if (p->planned && p->sentence >= p->planned) {
+        return 0;
+    }
+    if (p->sentence > 0 && !p->at_break && buf_append_byte(out, ' ') < 0) {
         return -ERR_LIMIT;
     }
-    const char *pattern;
-    if (p->sentence == 0) {
-        pattern = draw(p, &g->openings);
-    } else if (p->planned && p->sentence + 1 == p->planned) {
-        pattern = draw(p, &g->endings);
-    } else {
-        pattern = draw_fresh(p, &g->middles);
-    }
+    const char *pattern = draw_sentence(p);
     p->sentence++;
-    return append_sentence(p, pattern, out);
+    return append_sentence(p, pattern, out) < 0 || append_break(p, out) < 0 ? -ERR_LIMIT : 1;
 }

@@ -20,6 +20,7 @@ struct prose {
     unsigned sentence;                 /* how many have been said */
     unsigned planned;                  /* a natural end after this many; 0: never */
     unsigned until_break;              /* sentences left in this paragraph */
+    bool at_break;                     /* the paragraph has ended */
     unsigned char recent[PROSE_RECENT];/* templates used lately, plus one */
     unsigned char cast[PROSE_CAST];    /* hero, friend, place, thing */
     char topic[PROSE_TOPIC_BYTES];
@@ -28,8 +29,8 @@ struct prose {
 /* topic: copied, cut to size; empty: "this". endless: no natural end. */
 void prose_init(struct prose *p, enum prose_kind kind, uint64_t seed, struct slice topic,
                 bool endless);
-/* Appends the next sentence, with the blank or break before it. 1; 0 at the natural end;
- * -ERR_LIMIT. */
+/* Appends the next sentence, with the blank before it and the break behind it, if any. 1; 0 at the
+ * natural end; -ERR_LIMIT. */
 int prose_next(struct prose *p, struct buf *out) MUST_CHECK;
 
 #endif

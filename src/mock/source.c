@@ -3,8 +3,8 @@
 
 #include <inttypes.h>
 
-/* More than any min_bytes and the longest sentence together. */
-enum { WINDOW_MAX_BYTES = 16 * 1024, REPEAT_BYTES = 1024 };
+/* More than any min_bytes, the longest sentence and a text that repeats together. */
+enum { WINDOW_MAX_BYTES = 16 * 1024, REPEAT_WINDOW_BYTES = 8 * 1024 };
 
 static void source_reset(struct source *s, enum source_kind kind) {
     struct buf window = s->window;
@@ -16,8 +16,12 @@ static void source_reset(struct source *s, enum source_kind kind) {
 }
 
 void source_start_fixed(struct source *s, struct slice text, bool repeat) {
-    source_reset(s, repeat && text.len ? SOURCE_REPEAT : SOURCE_FIXED);
-    s->fixed = text;
+    bool is_empty = text.len == (size_t)repeat;
+    source_reset(s, repeat && !is_empty ? SOURCE_REPEAT : SOURCE_FIXED);
+    s->fixed = is_empty ? SLICE("") : text;
+    if (s->kind == SOURCE_REPEAT && text.len > REPEAT_WINDOW_BYTES) {
+        s->at = 1;
+    }
 }
 
 void source_start_prose(struct source *s, enum prose_kind kind, uint64_t seed, struct slice topic,
@@ -42,16 +46,10 @@ void source_dispose(struct source *s) {
     buf_dispose(&s->window);
 }
 
-/* The text over and over with a blank between, in portions: the text may be larger than the
- * window. */
+/* Without the blank in front the first time. */
 static bool repeat_make(struct source *s) {
-    if (s->counted == s->fixed.len) {
-        s->counted = 0;
-        return buf_append_byte(&s->window, ' ') == 0;
-    }
-    struct slice portion = slice_sub(s->fixed, s->counted, REPEAT_BYTES);
-    s->counted += portion.len;
-    return buf_append(&s->window, portion) == 0;
+    struct slice again = slice_from(s->fixed, s->counted++ == 0);
+    return buf_append(&s->window, again) == 0;
 }
 
 /* Appends the next stretch to the window; false at the end of the text. */
@@ -75,7 +73,11 @@ static bool source_make(struct source *s) {
 }
 
 struct slice source_peek(struct source *s, size_t min_bytes) {
-    if (s->kind == SOURCE_FIXED) {
+    bool is_long = s->kind == SOURCE_REPEAT && s->fixed.len > REPEAT_WINDOW_BYTES;
+    if (is_long && s->at == s->fixed.len) {
+        s->at = 0;
+    }
+    if (is_long || s->kind == SOURCE_FIXED) {
         return slice_from(s->fixed, s->at);
     }
     while (s->window.len - s->at < min_bytes && !s->ended) {
@@ -88,4 +90,9 @@ struct slice source_peek(struct source *s, size_t min_bytes) {
 
 void source_said(struct source *s, size_t bytes) {
     s->at += bytes;
+}
+
+size_t source_item_len(struct slice ahead) {
+    ptrdiff_t blank = slice_index(slice_from(ahead, 1), ' ');
+    return blank < 0 ? ahead.len : (size_t)blank + 1;
 }

@@ -39,13 +39,16 @@ struct asker {
     struct decoder *decoder;
     struct checker *checker;
     unsigned broken_rules;                   /* that the checker found */
-    char request_id[64];
+    unsigned bad_forms;                      /* frames that are no UTF-8, or without an end */
+    char request_id[64], date[64];
+    char head_text[2048];                    /* the answer's headers, "name: value" lines */
     int64_t start_ns, head_ns, end_ns;
     int64_t stamps[ASKER_MAX_FRAMES];        /* of content frames; 0 when they have none */
+    int64_t dues[ASKER_MAX_FRAMES];
     int64_t received[ASKER_MAX_FRAMES];
     unsigned frames;                         /* content frames */
     unsigned broken_frames, error_events;
-    int64_t stamp_ns;
+    int64_t stamp_ns, due_ns;
     bool frame_has_content;
     bool is_complete;                        /* the decoder's word */
     bool has_done;
@@ -62,7 +65,8 @@ static inline int asker_event(void *self, const struct event *ev) {
     if (ev->flags & EVF_CONTENT) {
         a->frame_has_content = true;
     }
-    if (ev->kind == EV_DELTA && ev->choice == 0 && ev->block_kind == BLOCK_TEXT) {
+    if (ev->kind == EV_DELTA && ev->choice == 0 && ev->block_kind == BLOCK_TEXT &&
+        !(ev->flags & EVF_RECAP)) {
         assert_int_equal(buf_append(&a->text, ev->text), 0);
     } else if (ev->kind == EV_FINISH) {
         snprintf(a->finish, sizeof a->finish, "%.*s", SLICE_FMT(ev->u.finish.wire));
@@ -80,21 +84,24 @@ static inline int asker_frame(void *self, const struct sse_frame *f) {
     struct asker *a = self;
     const struct event_sink sink = {asker_event, a};
     struct err e;
-    long long stamp;
+    long long stamp = 0, due = 0;
     char raw[64];
     if (f->flags & SSE_COMMENT) {
         snprintf(raw, sizeof raw, "%.*s", SLICE_FMT(f->raw));
-        a->stamp_ns = sscanf(raw, ": t=%lld", &stamp) == 1 ? stamp : 0;
+        a->stamp_ns = sscanf(raw, ": t=%lld due=%lld", &stamp, &due) >= 1 ? stamp : 0;
+        a->due_ns = due;
         return 0;
     }
     if (!(f->flags & SSE_DATA)) {
         return 0;
     }
     a->frame_has_content = false;
+    a->bad_forms += (f->flags & (SSE_BAD_UTF8 | SSE_UNTERMINATED)) != 0;
     a->broken_frames += a->dialect->decoder_feed(a->decoder, f, &sink, &e) < 0;
     a->broken_rules += a->dialect->checker_frame(a->checker, f, &e) < 0;
     if (a->frame_has_content && a->frames < ASKER_MAX_FRAMES) {
         a->stamps[a->frames] = a->stamp_ns;
+        a->dues[a->frames] = a->due_ns;
         a->received[a->frames++] = loop_now_ns(loop);
     }
     a->stamp_ns = 0;
@@ -108,6 +115,14 @@ static inline void asker_on_head(void *self, const struct http_answer *answer) {
     a->head_ns = loop_now_ns(loop);
     struct slice id = http_headers_get(&answer->headers, SLICE("request-id"));
     snprintf(a->request_id, sizeof a->request_id, "%.*s", (int)id.len, id.ptr ? id.ptr : "");
+    for (unsigned i = 0; i < answer->headers.count; i++) {
+        const struct http_header *h = &answer->headers.items[i];
+        size_t at = strlen(a->head_text);
+        snprintf(a->head_text + at, sizeof a->head_text - at, "%.*s: %.*s\n", SLICE_FMT(h->name),
+                 SLICE_FMT(h->value));
+    }
+    struct slice date = http_headers_get(&answer->headers, SLICE("date"));
+    snprintf(a->date, sizeof a->date, "%.*s", (int)date.len, date.ptr ? date.ptr : "");
     assert_true(slice_eq(http_headers_get(&answer->headers, SLICE("x-penstock-mock")), SLICE("1")));
 }
 
@@ -145,6 +160,8 @@ static inline void asker_on_fail(void *self, const struct err *e, bool any_answe
 
 /* Sent as anthropic-version with every request; NULL: none. */
 static const char *asker_anthropic_version;
+/* Further headers of every request: name, value, … NULL */
+static const char *asker_headers[17];
 
 static inline void asker_send(struct asker *a, enum http_method method, const char *target,
                               const char *body) {
@@ -152,9 +169,16 @@ static inline void asker_send(struct asker *a, enum http_method method, const ch
                                                          .on_body = asker_on_body,
                                                          .on_end = asker_on_end,
                                                          .on_fail = asker_on_fail};
-    const struct http_header headers[] = {
-        {SLICE("content-type"), SLICE("application/json")},
-        {SLICE("anthropic-version"), slice_cstr(asker_anthropic_version)}};
+    struct http_header headers[11] = {{SLICE("content-type"), SLICE("application/json")}};
+    unsigned n_headers = 1;
+    if (asker_anthropic_version) {
+        headers[n_headers++] = (struct http_header){SLICE("anthropic-version"),
+                                                    slice_cstr(asker_anthropic_version)};
+    }
+    for (unsigned i = 0; i < 16 && asker_headers[i]; i += 2) {
+        headers[n_headers++] = (struct http_header){slice_cstr(asker_headers[i]),
+                                                    slice_cstr(asker_headers[i + 1])};
+    }
     const struct api *api = api_of_path(slice_cstr(target));
     *a = (struct asker){.tokens_out = -1, .dialect = api ? api->dialect : &dialect_chat};
     buf_init(&a->bytes, (size_t)64 << 20);
@@ -169,7 +193,7 @@ static inline void asker_send(struct asker *a, enum http_method method, const ch
     struct http_call_request rq = {.method = method,
                                    .target = slice_cstr(a->target),
                                    .headers = headers,
-                                   .n_headers = asker_anthropic_version ? 2 : 1,
+                                   .n_headers = n_headers,
                                    .body = &a->body,
                                    .n_body = a->body.len > 0};
     a->call = http_call_start(pool, &rq, &callbacks, a);

@@ -114,8 +114,8 @@ static void test_pace(void **state) {
         struct mock_options o;
         struct asker a;
         mock_options_default(&o);
-        o.ttft = (struct law){100 * NS_PER_MS, 0};
-        o.itl = (struct law){20 * NS_PER_MS, 0};
+        o.ttft = LAW_NS(100 * NS_PER_MS);
+        o.itl = LAW_NS(20 * NS_PER_MS);
         world_open(&plain_sim, &o);
         ask(&a, api, true, "m", "", "count t to 20");
         asker_finish(&a);
@@ -136,7 +136,7 @@ static void test_pings(void **state) {
     unsigned pings = 0;
     (void)state;
     mock_options_default(&o);
-    o.itl = (struct law){40 * NS_PER_S, 0};
+    o.itl = LAW_NS(40 * NS_PER_S);
     world_open(&plain_sim, &o);
     ask(&a, api_of_dialect(&dialect_messages), true, "m", "", "count t to 3");
     asker_finish(&a);
@@ -267,7 +267,7 @@ static void test_statuses_in_each_vendors_words(void **state) {
     check_status(messages, "fault/404", 404, "not_found_error");
     check_status(messages, "fault/429", 429, "rate_limit_error");
     check_status(messages, "fault/500", 500, "api_error");
-    check_status(messages, "fault/503", 529, "overloaded_error");
+    check_status(messages, "fault/503", 503, "overloaded_error");
     check_status(messages, "fault/529", 529, "overloaded_error");
     check_status(messages, "fault/none", 400, "there is no fault 'none'");
     check_status(responses, "fault/429", 429, "rate_limit_exceeded");

@@ -41,6 +41,7 @@ struct encoder {
     uint64_t sequence;
     bool is_quiet; /* for whole answers: no frames */
     bool is_own;   /* the events are of our own dialect's decoder */
+    bool is_queued;
     bool is_started, has_finish, has_ended, is_over;
     bool has_block; /* `block` is the open item's and has not ended */
     uint32_t block, n_items, max_group;
@@ -80,6 +81,7 @@ struct encoder *responses_encoder_new(const struct encoder_options *o) {
     copy_word(&x->service_tier, o->service_tier);
     x->created = o->created;
     x->echo = o->echo;
+    x->is_queued = o->is_queued;
     x->t = jw_begin(&x->transcript);
     return x;
 }
@@ -200,10 +202,11 @@ static void w_final_response(const struct encoder *x, struct json_writer *w) {
     w_response(x, w, reason.len > 0 ? SLICE("incomplete") : SLICE("completed"), reason, true);
 }
 
-static void w_lifecycle(struct encoder *x, struct json_writer *w, struct slice type) {
+static void w_lifecycle(struct encoder *x, struct json_writer *w, struct slice type,
+                        struct slice status) {
     begin_frame(w, type);
     jw(w, SLICE(",\"response\":"));
-    w_response(x, w, SLICE("in_progress"), SLICE_NULL, false);
+    w_response(x, w, status, SLICE_NULL, false);
     end_frame(x, w);
 }
 
@@ -235,8 +238,10 @@ static void start(struct encoder *x, struct json_writer *w, const struct event_s
         copy_word(&x->model, told->model);
     if (told && told->service_tier.len > 0) copy_word(&x->service_tier, told->service_tier);
     if (x->service_tier.len > 0) cut_tier(x);
-    w_lifecycle(x, w, SLICE("response.created"));
-    w_lifecycle(x, w, SLICE("response.in_progress"));
+    struct slice first = x->is_queued ? SLICE("queued") : SLICE("in_progress");
+    w_lifecycle(x, w, SLICE("response.created"), first);
+    if (x->is_queued) w_lifecycle(x, w, SLICE("response.queued"), first);
+    w_lifecycle(x, w, SLICE("response.in_progress"), SLICE("in_progress"));
 }
 
 /* ---- parts ---- */

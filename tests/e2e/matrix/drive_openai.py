@@ -167,10 +167,10 @@ class Completions(Surface):
     def whole(self, client, rq, got):
         done = client.completions.create(**rq)
         return {"texts": {c.index: c.text for c in done.choices}, "finish": done.choices[0].finish_reason,
-                "usage": done.usage, "logprobs": done.choices[0].logprobs}
+                "usage": done.usage, "logprobs": done.choices[0].logprobs and done.choices[0].logprobs.tokens}
 
     def streamed(self, client, rq, got):
-        done = {"texts": {}, "finish": None, "usage": None, "logprobs": None}
+        done = {"texts": {}, "finish": None, "usage": None, "logprobs": []}
         for chunk in client.completions.create(**rq, stream=True, stream_options={"include_usage": True}):
             done["usage"] = chunk.usage or done["usage"]
             for c in chunk.choices:
@@ -178,6 +178,7 @@ class Completions(Surface):
                 got["deltas"] += bool(c.text)
                 if c.index == 0:
                     got["text"] += c.text
+                    done["logprobs"] += c.logprobs.tokens if c.logprobs else []
                     done["finish"] = c.finish_reason or done["finish"]
         return done
 
@@ -188,7 +189,7 @@ class Completions(Surface):
         got["usage"] = usage_of(done["usage"])
         got["choices"] = [text for _, text in sorted(done["texts"].items())]
         if done["logprobs"]:
-            got["logprobs"] = done["logprobs"].tokens
+            got["logprobs"] = done["logprobs"]
 
 
 class Responses(Surface):

@@ -1,123 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Answers in every dialect: streams that the dialect's checker accepts, the same as the whole
  * answer, deterministic; and conversations that are taken back only as they were given. */
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-
-#include <cmocka.h>
+#include "said.h"
 
 #include "base/json_scan.h"
 #include "base/mem.h"
-#include "mock/completion.h"
 #include "mock/history.h"
-#include "mock/reply.h"
-
-#define TEST_BYTES ((size_t)16 << 20)
-
-struct said {
-    const struct dialect *dialect;
-    struct answer *streamed, *whole; /* by way of the wire, by way of a body */
-    struct buf body, wire;
-};
-
-/* ---- saying ---- */
-
-static int add_to(void *self, const struct event *ev) {
-    return answer_add(self, ev);
-}
-
-struct reading {
-    const struct dialect *dialect;
-    struct decoder *decoder;
-    struct checker *checker;
-    struct answer *to;
-};
-
-static int read_frame(void *self, const struct sse_frame *f) {
-    struct reading *r = self;
-    const struct event_sink sink = {add_to, r->to};
-    struct err e;
-    if (!(f->flags & SSE_DATA)) {
-        return 0;
-    }
-    if (r->dialect->checker_frame(r->checker, f, &e) < 0) {
-        fail_msg("%s: %s: %.*s", r->dialect->name, e.text, SLICE_FMT(f->data));
-    }
-    return r->dialect->decoder_feed(r->decoder, f, &sink, &e);
-}
-
-static void read_wire(struct said *s) {
-    struct reading r = {s->dialect, s->dialect->decoder_new(), s->dialect->checker_new(),
-                        s->streamed};
-    const struct sse_sink frames = {read_frame, &r};
-    const struct event_sink events = {add_to, s->streamed};
-    struct sse_parser p;
-    struct err e = {.text = ""};
-    sse_parser_init(&p, NULL);
-    assert_int_equal(sse_parser_feed(&p, buf_slice(&s->wire), &frames, &e), 0);
-    assert_int_equal(sse_parser_finish(&p, &frames, &e), 0);
-    if (s->dialect->checker_end(r.checker, &e) < 0) {
-        fail_msg("%s: %s", s->dialect->name, e.text);
-    }
-    assert_int_equal(s->dialect->decoder_finish(r.decoder, &events, &e), 0);
-    s->dialect->decoder_free(r.decoder);
-    s->dialect->checker_free(r.checker);
-    sse_parser_dispose(&p);
-}
-
-static void decode(const struct dialect *d, const char *body, struct arena *a,
-                   struct llm_request *rq) {
-    struct request_fault fault;
-    if (d->decode_request(slice_cstr(body), a, rq, &fault) < 0) {
-        fail_msg("%s: %s: %s", d->name, body, fault.message);
-    }
-}
-
-static void say(struct said *s, const struct dialect *d, const char *body,
-                const struct reply_options *said_options) {
-    struct arena *a = arena_new();
-    struct llm_request rq;
-    struct reply_options o = *said_options;
-    struct answer *direct = answer_new(TEST_BYTES);
-    struct request_fault fault;
-    struct event ev;
-    struct err e;
-    o.dialect = d;
-    if (d == &dialect_completions) {
-        assert_int_equal(completion_decode(slice_cstr(body), a, &rq, &fault), 0);
-    } else {
-        decode(d, body, a, &rq);
-    }
-    struct reply *r = reply_new(&rq, &o);
-    const struct encoder_options eo = {
-        .id = reply_id(r), .model = rq.env.model, .created = o.created, .include_usage = true};
-    struct encoder *x = d->encoder_new(&eo);
-    *s = (struct said){d, answer_new(TEST_BYTES), answer_new(TEST_BYTES), {0}, {0}};
-    buf_init(&s->wire, TEST_BYTES);
-    buf_init(&s->body, TEST_BYTES);
-    while (reply_next(r, &ev) != REPLY_OVER) {
-        assert_int_equal(answer_add(direct, &ev), 0);
-        assert_int_equal(d->encoder_event(x, &ev, &s->wire), 0);
-    }
-    assert_int_equal(d->encode_response(direct, &eo, &s->body), 0);
-    const struct event_sink sink = {add_to, s->whole};
-    assert_int_equal(d->decode_response(buf_slice(&s->body), &sink, &e), 0);
-    read_wire(s);
-    d->encoder_free(x);
-    answer_free(direct);
-    reply_free(&r);
-    arena_free(a);
-}
-
-static void forget(struct said *s) {
-    answer_free(s->streamed);
-    answer_free(s->whole);
-    buf_dispose(&s->body);
-    buf_dispose(&s->wire);
-}
 
 static const struct reply_options plain = {.seed = 1, .created = 1700000000};
 
@@ -196,18 +84,6 @@ static void check_same_block(const struct answer_block *a, const struct answer_b
     }
     assert_true(slice_eq(a->tool_id, b->tool_id) && slice_eq(a->tool_name, b->tool_name));
     assert_true(slice_eq(a->signature, b->signature) && slice_eq(a->item_id, b->item_id));
-}
-
-/* Choices take turns in a stream, and stand one after the other in a body. */
-static const struct answer_block *nth_block(const struct answer *an, unsigned choice, unsigned n) {
-    const struct answer_block *blocks;
-    unsigned count = answer_blocks(an, &blocks);
-    for (unsigned i = 0; i < count; i++) {
-        if (blocks[i].choice == choice && n-- == 0) {
-            return &blocks[i];
-        }
-    }
-    return NULL;
 }
 
 static void check_same(const struct said *s) {
@@ -294,8 +170,10 @@ static void check_has(const struct said *s, const char *in_body) {
 }
 
 static void check_says(const struct dialect *d, const char *body, const char *in_body) {
+    struct reply_options o = plain;
     struct said s;
-    say(&s, d, body, &plain);
+    o.tokenizer = tokenizer_get(ENCODING_PIECES);
+    say(&s, d, body, &o);
     check_has(&s, in_body);
     forget(&s);
 }
@@ -360,6 +238,70 @@ static void test_thinking_is_asked_for(void **state) {
     forget(&s);
 }
 
+static void check_thinks(const struct dialect *d, const char *body, bool is_shown,
+                         bool is_counted) {
+    struct said s;
+    say(&s, d, body, &plain);
+    const struct answer_block *first = nth_block(s.whole, 0, 0);
+    bool shows = first->kind == BLOCK_REASONING && first->text.len > 0;
+    if (shows != is_shown || (answer_usage(s.whole)->reasoning > 10) != is_counted) {
+        fail_msg("%s: shown %d, %lld tokens", body, shows, (long long)answer_usage(s.whole)->reasoning);
+    }
+    check_same(&s);
+    forget(&s);
+}
+
+/* As each dialect shows it: OpenAI hides what its models think, and counts it. */
+static void test_some_models_think_by_their_name(void **state) {
+    static const char *const secret[] = {"o1", "o3-mini", "openai/o4-mini", "gpt-5", "gpt-5-nano"};
+    static const char *const loud[] = {"deepseek-r1", "deepseek-reasoner", "kimi-k2-thinking", "phi-4-reasoning"};
+    static const char *const plain_ones[] = {"gpt-4o", "gpt-5-chat-latest", "o30", "olmo-3", "mock", "m"};
+    struct arena *a = arena_new();
+    (void)state;
+    for (size_t i = 0; i < sizeof secret / sizeof secret[0]; i++) {
+        check_thinks(&dialect_chat, arena_printf(a, "{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}", secret[i]), false, true);
+        check_thinks(&dialect_responses, arena_printf(a, "{\"model\":\"%s\",\"input\":\"hello\"}", secret[i]), false, true);
+        check_thinks(&dialect_responses, arena_printf(a, "{\"model\":\"%s\",\"reasoning\":{\"summary\":\"auto\"},\"input\":\"hello\"}", secret[i]), true, true);
+    }
+    for (size_t i = 0; i < sizeof loud / sizeof loud[0]; i++) {
+        check_thinks(&dialect_chat, arena_printf(a, "{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}", loud[i]), true, true);
+        check_thinks(&dialect_chat, arena_printf(a, "{\"model\":\"%s\",\"reasoning_effort\":\"none\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}", loud[i]), false, false);
+    }
+    for (size_t i = 0; i < sizeof plain_ones / sizeof plain_ones[0]; i++) {
+        check_thinks(&dialect_chat, arena_printf(a, "{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}", plain_ones[i]), false, false);
+    }
+    arena_free(a);
+}
+
+static void test_hidden_thoughts_take_from_the_bound(void **state) {
+    struct reply_options o = plain;
+    struct said s;
+    (void)state;
+    say(&s, &dialect_chat, "{\"model\":\"o3\",\"max_completion_tokens\":5,\"messages\":[{\"role\":\"user\",\"content\":\"tell me a story\"}]}", &plain);
+    check_has(&s, "\"content\":\"\",\"refusal\":null");
+    check_has(&s, "\"finish_reason\":\"length\"");
+    assert_int_equal(answer_usage(s.whole)->reasoning, 5);
+    forget(&s);
+    o.thinking = REPLY_THINK_ALOUD;
+    say(&s, &dialect_chat, "{\"model\":\"o3\",\"messages\":[{\"role\":\"user\",\"content\":\"hello\"}]}", &o);
+    check_has(&s, "\"reasoning_content\":\"");
+    forget(&s);
+}
+
+static void test_echo_mode_and_the_demo(void **state) {
+    struct reply_options o = plain;
+    struct said s;
+    (void)state;
+    o.is_echo = true;
+    say(&s, &dialect_messages, MSG(MSG_TOOLS "\"tool_choice\":{\"type\":\"any\"},", "think: weather in \\\"Paris\\\""), &o);
+    assert_true(slice_eq(nth_block(s.whole, 0, 0)->text, SLICE("think: weather in \"Paris\"")));
+    forget(&s);
+    say(&s, &dialect_chat, CHT("", "Stream a demo!"), &plain);
+    assert_true(slice_eq(nth_block(s.whole, 0, 0)->text, SLICE("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20")));
+    assert_int_equal(s.slots, 20);
+    forget(&s);
+}
+
 /* The prompt of a conversation that began long ago is in the cache; Anthropic wants to be told. */
 static void test_cached_tokens(void **state) {
     static char chat[16384], messages[16384], words[8192];
@@ -391,20 +333,27 @@ static void test_cached_tokens(void **state) {
 /* Choice p × n + k is the k-th answer to prompt p. */
 static void test_prompts_of_completions(void **state) {
     static const char *const texts[] = {"an1 an2 an3", "an1 an2 an3", "bn1 bn2", "bn1 bn2"};
+    struct reply_options pieces = plain;
     struct said s;
     (void)state;
-    say(&s, &dialect_completions, "{\"model\":\"m\",\"n\":2,\"prompt\":[\"count a to 3\",\"count b to 2\"]}", &plain);
+    pieces.tokenizer = tokenizer_get(ENCODING_PIECES);
+    say(&s, &dialect_completions, "{\"model\":\"m\",\"n\":2,\"prompt\":[\"count a to 3\",\"count b to 2\"]}", &pieces);
     for (unsigned i = 0; i < 4; i++) {
         assert_true(slice_eq(nth_block(s.whole, i, 0)->text, slice_cstr(texts[i])));
     }
     assert_null(nth_block(s.whole, 4, 0));
     assert_int_equal(answer_usage(s.whole)->out_total, 10);
     forget(&s);
-    say(&s, &dialect_completions, CMP("\"echo\":true,", "count a to 3"), &plain);
+    say(&s, &dialect_completions, CMP("\"echo\":true,", "count a to 3"), &pieces);
     check_has(&s, "\"text\":\"count a to 3an1 an2 an3\"");
     assert_int_equal(answer_usage(s.whole)->out_total, 3);
     forget(&s);
     check_says(&dialect_completions, "{\"model\":\"m\",\"echo\":true,\"max_tokens\":0,\"prompt\":\"as it is\"}", "\"text\":\"as it is\"");
+    check_says(&dialect_completions, CMP("\"logprobs\":1,", "echo: a b"),
+               "\"logprobs\":{\"tokens\":[\"a\",\" b\"],\"token_logprobs\":[-");
+    check_says(&dialect_completions, CMP("\"logprobs\":0,", "echo: a b"), "\"top_logprobs\":null,\"text_offset\":[0,1]}");
+    check_says(&dialect_completions, "{\"model\":\"m\",\"echo\":true,\"max_tokens\":0,\"logprobs\":2,\"prompt\":\"as it is\"}",
+               "\"logprobs\":{\"tokens\":[\"as\",\" it\",\" is\"],\"token_logprobs\":[null,-");
     /* OpenAI's default */
     check_says(&dialect_completions, "{\"model\":\"m\",\"prompt\":\"count a to 30\"}", "an16\",");
 }
@@ -534,8 +483,6 @@ static void test_encrypted_reasoning_comes_back(void **state) {
     check_history(&dialect_responses, changed(a, next, "\"type\":\"function_call_output\",\"call_id\":\"", "\"type\":\"function_call_output\",\"call_id\":\"x"),
                   1, 400, "No tool output found for function call");
     forget(&s);
-    check_history(&dialect_responses, RSP("\"previous_response_id\":\"resp_1\",", "hi"), 1, 400, "Previous response with id 'resp_1' not found.");
-    check_history(&dialect_responses, "{\"model\":\"m\",\"input\":[{\"type\":\"item_reference\",\"id\":\"msg_1\"}]}", 1, 404, "not found");
     check_history(&dialect_responses, "{\"model\":\"m\",\"input\":[{\"type\":\"function_call_output\",\"call_id\":\"c\",\"output\":\"x\"}]}", 1, 400, "No tool call found");
     arena_free(a);
 }
@@ -607,6 +554,9 @@ int main(void) {
         cmocka_unit_test(test_all_dialects_say_the_same),
         cmocka_unit_test(test_words_of_each_dialect),
         cmocka_unit_test(test_thinking_is_asked_for),
+        cmocka_unit_test(test_some_models_think_by_their_name),
+        cmocka_unit_test(test_hidden_thoughts_take_from_the_bound),
+        cmocka_unit_test(test_echo_mode_and_the_demo),
         cmocka_unit_test(test_cached_tokens),
         cmocka_unit_test(test_prompts_of_completions),
         cmocka_unit_test(test_signatures_come_back),

@@ -105,6 +105,64 @@ static void test_steps_between_workers(void **state) {
     mock_stop(&m);
 }
 
+/* One engine and one prefix cache for all workers: everybody gets a seat, whoever leaves meanwhile. */
+static void test_engine_between_workers(void **state) {
+    static const char self[] = "GET /penstock/self HTTP/1.1\r\nhost: x\r\n\r\n";
+    struct mock_options o;
+    struct err e;
+    int fds[32];
+    (void)state;
+    mock_options_default(&o);
+    o.workers = 4;
+    o.itl = LAW_NS(100000);
+    o.max_batch = 3;
+    o.prefix_cache = 10000;
+    o.prefill = LAW_NS(1000);
+    struct mock *m = mock_start(&o, &e);
+    assert_non_null(m);
+    for (unsigned i = 0; i < 32; i++) {
+        fds[i] = dial(m);
+        ask(fds[i], i % 3 ? BODY("\"stream\":true,", "count y to 20") : BODY("", "count y to 20"));
+        if (i % 5 == 4) {
+            close(fds[i]);
+        }
+    }
+    for (unsigned i = 0; i < 32; i++) {
+        if (i % 5 != 4) {
+            read_until(fds[i], i % 3 ? "[DONE]" : "yn20");
+        }
+    }
+    assert_int_equal(write(fds[0], self, sizeof self - 1), sizeof self - 1);
+    read_until(fds[0], "\"most_running\":3");
+    for (unsigned i = 0; i < 32; i++) {
+        if (i % 5 != 4) {
+            close(fds[i]);
+        }
+    }
+    mock_stop(&m);
+}
+
+/* A day passes while one looks. */
+static void test_virtual_time(void **state) {
+    struct mock_options o;
+    struct err e;
+    (void)state;
+    mock_options_default(&o);
+    o.workers = 4;
+    o.clock = MOCK_CLOCK_VIRTUAL;
+    o.ttft = LAW_NS(INT64_C(86400) * 1000000000);
+    struct mock *m = mock_start(&o, &e);
+    assert_non_null(m);
+    int fd = dial(m), other = dial(m);
+    ask(fd, BODY("\"stream\":true,", "count y to 5"));
+    ask(other, BODY("", "count x to 5"));
+    read_until(fd, "[DONE]");
+    read_until(other, "xn5");
+    close(fd);
+    close(other);
+    mock_stop(&m);
+}
+
 static void test_refusals(void **state) {
     static const char *const bad[] = {"not an address"};
     struct mock_options o;
@@ -125,6 +183,8 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_start_answer_stop),
         cmocka_unit_test(test_steps_between_workers),
+        cmocka_unit_test(test_engine_between_workers),
+        cmocka_unit_test(test_virtual_time),
         cmocka_unit_test(test_refusals),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

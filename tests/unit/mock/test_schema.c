@@ -75,9 +75,23 @@ static bool object_fits(yyjson_val *v, yyjson_val *schema) {
     return true;
 }
 
+static bool is_unique(yyjson_val *list) {
+    for (size_t i = 0; i < yyjson_arr_size(list); i++) {
+        for (size_t k = 0; k < i; k++) {
+            if (yyjson_equals(yyjson_arr_get(list, i), yyjson_arr_get(list, k))) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 static bool array_fits(yyjson_val *v, yyjson_val *schema) {
     size_t i, max, n = yyjson_arr_size(v);
     yyjson_val *item, *prefix = yyjson_obj_get(schema, "prefixItems"), *items = yyjson_obj_get(schema, "items");
+    if (yyjson_is_true(yyjson_obj_get(schema, "uniqueItems")) && !is_unique(v)) {
+        return false;
+    }
     if ((double)n < bound(schema, "minItems", 0) || (double)n > bound(schema, "maxItems", HUGE_VAL)) {
         return false;
     }
@@ -161,17 +175,28 @@ static const char *const schemas[] = {
     "\"c\":{\"allOf\":[{\"properties\":{\"d\":{\"type\":\"integer\"}},\"required\":[\"d\"]},{\"properties\":{\"e\":{\"type\":\"null\"}},\"required\":[\"e\"]}]}},\"required\":[\"a\",\"b\",\"c\"]}",
     "{\"type\":\"object\",\"properties\":{\"node\":{\"$ref\":\"#/$defs/node\"}},\"required\":[\"node\"],\"$defs\":{\"node\":{\"type\":\"object\",\"properties\":"
     "{\"v\":{\"type\":\"integer\"},\"next\":{\"anyOf\":[{\"$ref\":\"#/$defs/node\"},{\"type\":\"null\"}]}},\"required\":[\"v\",\"next\"],\"additionalProperties\":false}}}",
+    "{\"type\":\"object\",\"properties\":{\"u\":{\"type\":\"array\",\"uniqueItems\":true,\"minItems\":9,\"items\":{\"type\":\"string\"}},"
+    "\"b\":{\"type\":\"array\",\"uniqueItems\":true,\"items\":{\"type\":\"boolean\"}},\"i\":{\"type\":\"array\",\"uniqueItems\":true,\"minItems\":5,"
+    "\"items\":{\"type\":\"integer\",\"minimum\":1,\"maximum\":5}}},\"required\":[\"u\",\"b\",\"i\"],\"additionalProperties\":false}",
+    "{\"type\":\"object\",\"properties\":{\"big\":{\"type\":\"integer\",\"minimum\":9007199254740993},\"most\":{\"type\":\"integer\",\"minimum\":9223372036854775806,"
+    "\"maximum\":9223372036854775807},\"least\":{\"type\":\"integer\",\"maximum\":-9007199254740993},\"odd\":{\"type\":\"integer\",\"minimum\":1.5,\"maximum\":2.5},"
+    "\"cent\":{\"type\":\"number\",\"multipleOf\":0.01}},\"required\":[\"big\",\"most\",\"least\",\"odd\",\"cent\"],\"additionalProperties\":false}",
+    "{\"type\":\"object\",\"properties\":{\"a\":{\"type\":\"string\"},\"b\":{\"type\":\"string\"}},\"allOf\":[{\"required\":[\"a\"]},"
+    "{\"properties\":{\"a\":{\"minLength\":30},\"c\":{\"type\":\"integer\"}},\"required\":[\"c\"]}]}",
+    "{\"type\":\"object\",\"properties\":{\"x\":{\"anyOf\":[{\"type\":\"object\",\"properties\":{\"k\":{\"const\":1},\"x\":{\"$ref\":\"#\"}},\"required\":[\"k\",\"x\"],"
+    "\"additionalProperties\":false},{\"type\":\"null\"}]}},\"required\":[\"x\"],\"additionalProperties\":false}",
     "{\"type\":\"object\",\"properties\":{\"quote\\\"d\":{\"type\":\"string\"},\"w\":{\"type\":\"string\",\"format\":\"date-time\"}},\"required\":[\"quote\\\"d\",\"w\"]}",
     "{\"type\":\"object\",\"properties\":{\"opts\":{\"type\":\"object\",\"properties\":{\"deep\":{\"type\":\"object\",\"properties\":{\"tags\":{\"type\":\"array\","
     "\"items\":{\"type\":\"string\",\"enum\":[\"x\",\"y\"]},\"minItems\":2,\"maxItems\":3}},\"required\":[\"tags\"]}},\"required\":[\"deep\"]}},\"required\":[\"opts\"]}",
 };
 
-static void check_schema(const char *text, uint64_t seed, struct slice user) {
+static void check_schema(const char *text, enum schema_taste taste, uint64_t seed,
+                         struct slice user) {
     struct buf out, again;
     buf_init(&out, 1 << 20);
     buf_init(&again, 1 << 20);
-    assert_int_equal(schema_fill(slice_cstr(text), user, seed, &out), 0);
-    assert_int_equal(schema_fill(slice_cstr(text), user, seed, &again), 0);
+    assert_int_equal(schema_fill(slice_cstr(text), taste, user, seed, &out), 0);
+    assert_int_equal(schema_fill(slice_cstr(text), taste, user, seed, &again), 0);
     assert_true(slice_eq(buf_slice(&out), buf_slice(&again)));
     yyjson_doc *schema = yyjson_read(text, strlen(text), 0),
                *value = yyjson_read(out.ptr, out.len, 0);
@@ -189,15 +214,15 @@ static void test_values_satisfy_their_schema(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof schemas / sizeof schemas[0]; i++) {
         for (uint64_t seed = 0; seed < 50; seed++) {
-            check_schema(schemas[i], seed, SLICE("What is 2 and 4 in Brest or Montréal?"));
-            check_schema(schemas[i], seed, SLICE(""));
+            check_schema(schemas[i], SCHEMA_SENSIBLE, seed, SLICE("What is 2 and 4 in Brest or Montréal?"));
+            check_schema(schemas[i], SCHEMA_WILD, seed, SLICE(""));
         }
     }
 }
 
 static void fill_one(const char *schema, struct slice user, struct buf *out) {
     buf_reset(out);
-    assert_int_equal(schema_fill(slice_cstr(schema), user, 1, out), 0);
+    assert_int_equal(schema_fill(slice_cstr(schema), SCHEMA_SENSIBLE, user, 1, out), 0);
     assert_int_equal(buf_append_byte(out, '\0'), 0);
 }
 
@@ -228,7 +253,7 @@ static void test_hostile_schemas(void **state) {
     for (size_t i = 0; i < sizeof hostile / sizeof hostile[0]; i++) {
         struct buf out;
         buf_init(&out, 1 << 18);
-        int rc = schema_fill(slice_cstr(hostile[i]), SLICE("a B 3"), 3, &out);
+        int rc = schema_fill(slice_cstr(hostile[i]), i % 2 ? SCHEMA_WILD : SCHEMA_SENSIBLE, SLICE("a B 3"), 3, &out);
         if (rc == 0) {
             yyjson_doc *doc = yyjson_read(out.ptr, out.len, 0);
             if (!doc) {
@@ -240,9 +265,39 @@ static void test_hostile_schemas(void **state) {
     }
 }
 
+/* Among wild values there are empty lists, escapes and large numbers; among sensible ones none. */
+static void test_edges_come_by_seed(void **state) {
+    static const char schema[] = "{\"type\":\"object\",\"properties\":{\"l\":{\"type\":\"array\",\"items\":{\"type\":\"string\"}},"
+                                 "\"n\":{\"type\":\"integer\"}},\"required\":[\"l\",\"n\"],\"additionalProperties\":false}";
+    unsigned empty = 0, escaped = 0, large = 0;
+    struct buf out;
+    (void)state;
+    buf_init(&out, 1 << 20);
+    for (uint64_t seed = 0; seed < 400; seed++) {
+        enum schema_taste taste = seed % 2 ? SCHEMA_WILD : SCHEMA_SENSIBLE;
+        buf_reset(&out);
+        assert_int_equal(schema_fill(slice_cstr(schema), taste, SLICE(""), seed, &out), 0);
+        assert_int_equal(buf_append_byte(&out, '\0'), 0);
+        yyjson_doc *doc = yyjson_read(out.ptr, out.len - 1, 0);
+        yyjson_val *n = yyjson_obj_get(yyjson_doc_get_root(doc), "n");
+        bool is_empty = strstr(out.ptr, "\"l\":[]"), is_escaped = strstr(out.ptr, "\\u");
+        bool is_large = fabs(yyjson_get_num(n)) > 4294967296.0;
+        assert_true(taste == SCHEMA_WILD || !(is_empty || is_escaped || is_large));
+        empty += is_empty;
+        escaped += is_escaped;
+        large += is_large;
+        yyjson_doc_free(doc);
+    }
+    assert_in_range(empty, 10, 150);
+    assert_in_range(escaped, 5, 150);
+    assert_in_range(large, 10, 190);
+    buf_dispose(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_values_satisfy_their_schema),
+        cmocka_unit_test(test_edges_come_by_seed),
         cmocka_unit_test(test_words_of_the_user),
         cmocka_unit_test(test_hostile_schemas),
     };

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the mock's texts are made of: laws of time, pieces, prose, small talk, sources. */
+/* What the mock's texts are made of: laws of time, prose, small talk, sources. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,16 +9,16 @@
 #include <cmocka.h>
 
 #include "mock/law.h"
-#include "mock/piece.h"
 #include "mock/smalltalk.h"
 #include "mock/source.h"
+#include "token/token.h"
 
 /* ---- laws ---- */
 
 static void check_law(const char *text, int64_t mean_ns, double spread) {
     struct law l;
     struct err e;
-    if (law_parse(slice_cstr(text), &l, &e) < 0) {
+    if (law_parse(slice_cstr(text), NULL, &l, &e) < 0) {
         fail_msg("%s: %s", text, e.text);
     }
     assert_true(l.mean_ns == mean_ns);
@@ -41,7 +41,7 @@ static void test_laws(void **state) {
     check_law("20ms:10%", 20000000, 0.1);
     check_law("20ms:2.5%", 20000000, 0.025);
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        if (law_parse(slice_cstr(bad[i]), &l, &e) != -ERR_USAGE) {
+        if (law_parse(slice_cstr(bad[i]), NULL, &l, &e) != -ERR_USAGE) {
             fail_msg("taken: %s", bad[i]);
         }
         assert_non_null(strstr(e.text, "20ms"));
@@ -49,7 +49,7 @@ static void test_laws(void **state) {
 }
 
 static void test_draws_keep_the_spread(void **state) {
-    struct law l = {20000000, 0.25};
+    struct law l = {.mean_ns = 20000000, .spread = 0.25};
     struct rng r;
     int64_t least = INT64_MAX, most = 0, sum = 0;
     (void)state;
@@ -63,49 +63,6 @@ static void test_draws_keep_the_spread(void **state) {
     assert_in_range(least, 15000000, 15100000);
     assert_in_range(most, 24900000, 25000000);
     assert_in_range(sum / 10000, 19900000, 20100000);
-}
-
-/* ---- pieces ---- */
-
-static void check_pieces(const char *text, const char *wanted) {
-    char got[512] = "";
-    struct slice s = slice_cstr(text);
-    while (s.len > 0) {
-        size_t n = piece_len(s);
-        assert_in_range(n, 1, s.len);
-        snprintf(got + strlen(got), sizeof got - strlen(got), "[%.*s]", (int)n, s.ptr);
-        s = slice_from(s, n);
-    }
-    assert_string_equal(got, wanted);
-}
-
-static void test_pieces(void **state) {
-    (void)state;
-    check_pieces("", "");
-    check_pieces("Hello, world!", "[Hello][,][ world][!]");
-    check_pieces(" a  b\n\nc", "[ a][ ][ b][\n\n][c]");
-    check_pieces("internationalisation", "[internationa][lisation]");
-    check_pieces("s17n12 s17n13", "[s17n12][ s17n13]");
-    check_pieces("... --- ", "[...][ ---][ ]");
-    check_pieces("a \n", "[a][ \n]");
-    check_pieces("äöüäöüäöü", "[äöüäöü][äöü]");
-    check_pieces("aäöüäöüäöü", "[aäöüäöü][äöü]");        /* the limit falls into a letter */
-    assert_int_equal(piece_count(SLICE("one two, three")), 4);
-}
-
-/* Any bytes: it ends, and it goes forward. */
-static void test_pieces_of_any_bytes(void **state) {
-    struct rng r;
-    (void)state;
-    rng_seed(&r, 7);
-    for (unsigned round = 0; round < 2000; round++) {
-        char bytes[64];
-        size_t len = rng_below(&r, sizeof bytes);
-        for (size_t i = 0; i < len; i++) {
-            bytes[i] = (char)rng_next(&r);
-        }
-        assert_in_range(piece_count(slice_make(bytes, len)), len ? 1 : 0, len);
-    }
 }
 
 /* ---- prose ---- */
@@ -173,7 +130,10 @@ static void test_small_talk(void **state) {
 static void drain(struct source *s, struct buf *out, size_t min_bytes) {
     buf_reset(out);
     for (struct slice ahead; (ahead = source_peek(s, min_bytes)).len > 0 && out->len < 20000;) {
-        size_t n = piece_len(ahead);
+        struct token_cut cut;
+        uint32_t tokens;
+        token_cut_start(&cut, tokenizer_get(ENCODING_PIECES));
+        size_t n = token_cut_next(&cut, ahead, true, 1, &tokens);
         assert_int_equal(buf_append(out, slice_sub(ahead, 0, n)), 0);
         source_said(s, n);
     }
@@ -194,10 +154,10 @@ static void test_sources(void **state) {
     source_start_count(&s, SLICE("a-b c"), 3);
     drain(&s, &a, 64);
     assert_true(slice_eq(buf_slice(&a), SLICE("abcn1 abcn2 abcn3")));
-    source_start_fixed(&s, SLICE("one two"), true);
+    source_start_fixed(&s, SLICE(" one two"), true);
     drain(&s, &a, 64);
     assert_true(a.len >= 20000 && slice_starts_with(buf_slice(&a), SLICE("one two one two one")));
-    source_start_fixed(&s, SLICE(""), true);
+    source_start_fixed(&s, SLICE(" "), true);
     drain(&s, &a, 64);
     assert_int_equal(a.len, 0);
     source_start_prose(&s, PROSE_ESSAY, 5, SLICE("x"), true);
@@ -212,8 +172,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_laws),
         cmocka_unit_test(test_draws_keep_the_spread),
-        cmocka_unit_test(test_pieces),
-        cmocka_unit_test(test_pieces_of_any_bytes),
         cmocka_unit_test(test_prose_is_deterministic_and_reads_well),
         cmocka_unit_test(test_small_talk),
         cmocka_unit_test(test_sources),

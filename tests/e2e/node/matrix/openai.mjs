@@ -120,6 +120,7 @@ const completions = {
           texts[choice.index] = (texts[choice.index] ?? "") + choice.text;
           if (choice.index !== 0) continue;
           if (choice.text) onText(choice.text);
+          if (choice.logprobs) logprobs = [...(logprobs ?? []), ...choice.logprobs.tokens];
           finish = choice.finish_reason ?? finish;
         }
       }

@@ -1,0 +1,75 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How a program that starts the mock learns where it listens, and that it goes when its parent does."""
+import json
+import os
+import select
+import subprocess
+import sys
+
+from harness import BIN, Program, clean_environment
+
+FREE = "127.0.0.1:0"
+
+
+def ready_line(program):
+    return json.loads(program.wait_for(r"\{.*\}\n").group(0))
+
+
+def test_json(world):
+    mock = Program(["mock", "--listen", FREE, "--name", "one", "--listen", FREE, "--listen", f"unix:{world.path('s')}", "--json"],
+                   world.folder)
+    ready = ready_line(mock)
+    one, two, unix = ready["providers"]
+    assert (ready["pid"], ready["url"], ready["port"]) == (mock.pid, one["url"], one["port"])
+    assert one["name"] == "one" and two["name"] is None and one["port"] != two["port"]
+    assert one["base_url"] == f"http://127.0.0.1:{one['port']}/v1" and one["listen"] == FREE
+    assert unix["port"] is None and unix["url"].startswith("http+unix://")
+    mock.stop()
+    first, last = mock.stdout.splitlines()
+    assert json.loads(first) == ready and json.loads(last)["requests"] == 0
+
+
+def test_nothing_is_said_when_it_cannot_listen(world):
+    taken = world.mock()
+    done = world.run("mock", "--listen", f"127.0.0.1:{taken.port}", "--json", "--ready-file", "ready.json")
+    assert (done.returncode, done.stdout) == (4, "") and str(taken.port) in done.stderr
+    assert not os.path.exists(world.path("ready.json"))
+
+
+def test_ready_file(world):
+    path = world.write("ready.json", "of an earlier run")
+    mock = Program(["mock", "--listen", FREE, "--ready-file", "ready.json"], world.folder)
+    url = mock.wait_for(r"answers on (\S+)/v1").group(1)
+    with open(path, encoding="utf-8") as f:
+        assert json.load(f)["url"] == url
+    mock.stop()
+    assert not os.path.exists(path)
+
+
+def test_ready_file_that_cannot_be(world):
+    done = world.run("mock", "--listen", FREE, "--ready-file", "nowhere/ready.json")
+    assert done.returncode != 0 and "nowhere/ready.json" in done.stderr
+
+
+PARENT = """
+import subprocess, sys
+mock = subprocess.Popen([sys.argv[1], "mock", "--listen", "127.0.0.1:0", "--json", "--exit-with-parent"], stdout=subprocess.PIPE)
+sys.stdout.buffer.write(mock.stdout.readline())
+sys.stdout.flush()
+sys.stdin.read()
+"""
+
+
+def test_it_goes_with_a_parent_that_is_killed(world):
+    parent = subprocess.Popen([sys.executable, "-c", PARENT, BIN], cwd=world.folder, env=clean_environment(),
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    pid = json.loads(parent.stdout.readline())["pid"]
+    watch = os.pidfd_open(pid)
+    parent.kill()
+    parent.wait()
+    poll = select.poll()
+    poll.register(watch, select.POLLIN)
+    assert poll.poll(30_000), "the mock is left behind"
+    os.close(watch)
+    parent.stdin.close()
+    parent.stdout.close()
