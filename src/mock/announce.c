@@ -7,6 +7,7 @@
 
 #include "dialect/json_write.h"
 #include "mock/self.h"
+#include "mock/scenario_book.h"
 #include "token/token.h"
 #include "version.h"
 
@@ -25,6 +26,15 @@ static void print_models(const struct mock_options *o, FILE *to) {
     fprintf(to, "\n");
 }
 
+static void print_scenarios(const struct hub *h, FILE *to) {
+    struct scenario_set *set = h->scenarios ? scenario_book_set(h->scenarios) : NULL;
+    unsigned n = set ? scenario_set_count(set) : 0;
+    if (n > 0) {
+        fprintf(to, "  %u scenario%s, read again when the files change\n", n, n == 1 ? "" : "s");
+    }
+    scenario_set_unref(&set);
+}
+
 static void print_provider(const struct hub *h, const char *bold, const char *off, FILE *to) {
     const struct mock_options *o = h->fixed;
     char ttft[LAW_TEXT_BYTES], itl[LAW_TEXT_BYTES];
@@ -32,9 +42,14 @@ static void print_provider(const struct hub *h, const char *bold, const char *of
     if (o->name) {
         fprintf(to, " as %s", o->name);
     }
+    for (unsigned i = 1; i < h->n_addrs; i++) {
+        char text[ADDR_TEXT_BYTES];
+        fprintf(to, "%s%s", i == 1 ? " and " : ", ", addr_text(&h->addrs[i], text));
+    }
     fprintf(to, "\n  first token after %s, then one every %s; seed %" PRIu64 "; ",
             law_print(&o->ttft, ttft), law_print(&o->itl, itl), o->seed);
     print_models(o, to);
+    print_scenarios(h, to);
 }
 
 static void print_banner(const struct hub *hubs, unsigned n, FILE *to) {
@@ -81,9 +96,13 @@ static void w_provider(struct json_writer *j, const struct hub *h) {
     jw(j, SLICE("{\"name\":"));
     if (h->fixed->name) jw_string(j, slice_cstr(h->fixed->name));
     else jw(j, SLICE("null"));
-    jw(j, SLICE(",\"listen\":"));
-    jw_string(j, slice_cstr(h->fixed->listen[0]));
-    jw(j, SLICE(","));
+    jw(j, SLICE(",\"addresses\":["));
+    for (unsigned i = 0; i < h->n_addrs; i++) {
+        char text[ADDR_TEXT_BYTES];
+        jw(j, i ? SLICE(",") : SLICE(""));
+        jw_string(j, slice_cstr(addr_text(&h->addrs[i], text)));
+    }
+    jw(j, SLICE("],"));
     w_address(j, h);
     jw(j, SLICE("}"));
 }

@@ -12,7 +12,7 @@
 void announce_ready(const struct hub *hubs, unsigned n, FILE *to);
 /* Takes a file of an earlier run away, before anything listens: nobody shall read it. */
 void announce_clear_file(const char *path);
-/* {"pid":1,"version":"0.1.0","url":…,"base_url":…,"port":…,"providers":[{"name":…,"listen":…,"url":…,
+/* {"pid":1,"version":"0.1.0","url":…,"base_url":…,"port":…,"providers":[{"name":…,"addresses":[…],"url":…,
  * "base_url":…,"port":…}]} on one line. It appears whole. */
 int announce_ready_file(const struct hub *hubs, unsigned n, const char *path,
                         struct err *e) MUST_CHECK;

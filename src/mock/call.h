@@ -57,6 +57,10 @@ static inline const struct head_facts *mock_facts(const struct mock_worker *w) {
 /* Opens the journal's entry: as soon as it is known what was asked for. */
 void mock_call_journal(struct mock_call *c, struct slice model, bool stream);
 
+/* endpoint_answer.c: the body, which peek_request accepts, to c->rq; responses: with what it refers
+ * to. 0 or -ERR_USAGE with the fault and its status. */
+int mock_call_decode(struct mock_call *c, struct request_fault *fault,
+                     unsigned *out_status) MUST_CHECK;
 /* call_validate.c: looks for broken rules, which the journal and the head then tell. False: answered
  * (--strict). */
 bool mock_call_validate(struct mock_call *c);

@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "mock/capture_store-private.h"
 
-enum { KEPT_LINES_BYTES = 64 * 1024, MAX_FILES = 100000 };
+enum { KEPT_LINES_BYTES = 64 * 1024, MAX_FILES = 100000, MAX_COMPARED_BYTES = 8 << 20 };
 #define MAX_LOADED_BYTES ((uint64_t)1 << 30)
 
 struct entry {
@@ -143,9 +143,11 @@ void captures_explain(struct captures *s, const struct capture_norm *n, char *ou
     const struct entry *nearest = NULL;
     unsigned most = 0;
     char difference[400];
+    size_t compared = 0;
     pthread_mutex_lock(&x->lock);
-    for (uint32_t i = 0; i < x->n; i++) {
+    for (uint32_t i = 0; i < x->n && compared < MAX_COMPARED_BYTES; i++) {
         struct slice there = slice_make(x->entries[i].lines, x->entries[i].n_lines);
+        compared += there.len;
         unsigned likeness = capture_norm_likeness(here, there);
         if (!nearest || likeness > most) {
             nearest = &x->entries[i];

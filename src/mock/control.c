@@ -53,13 +53,13 @@ void control_step(struct mock_worker *w, struct http_exchange *ex) {
     bool all = slice_eq(count, SLICE("all"));
     uint64_t n = 1;
     int64_t timeout_ns;
-    if (!parked_read_timeout(ex, &timeout_ns) ||
+    if (!key.ptr || !parked_read_timeout(ex, &timeout_ns) ||
         (count.ptr && !all && !slice_to_u64(count, UINT64_C(1000000000), &n))) {
         mock_respond_simple_error(w, ex, 400, "invalid_value",
                                   "POST /penstock/step?key=KEY&n=1|all&timeout_ms=10000");
         return;
     }
-    struct step_key *step = step_acquire(w->hub, key.ptr ? key : SLICE(""));
+    struct step_key *step = step_acquire(w->hub, key);
     if (!step) {
         mock_respond_simple_error(w, ex, 400, "invalid_value",
                                   "the key is longer than %d bytes, or %d are waiting",

@@ -31,7 +31,8 @@ void control_configure(struct mock_worker *w, struct http_exchange *ex) {
         fault_book_set(w->hub->faults, changed.faults, changed.n_faults, mock_now_ns(w));
         respond_settings(w, ex, mock_options_now(w));
     } else {
-        struct slice text = slice_trim(buf_slice(&report));
+        struct slice text = buf_slice(&report);
+        text.len -= text.len > 0 && text.ptr[text.len - 1] == '\n';
         mock_respond_simple_error(w, ex, 400, "invalid_value", "%.*s", SLICE_FMT(text));
     }
     snapshot_unref(&now);

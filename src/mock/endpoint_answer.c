@@ -138,7 +138,7 @@ static void serve(struct mock_call *c) {
         return;
     }
     if (!replay_is_on(c->w) &&
-        history_check(&c->rq, c->api, c->o->seed, &fault, &status) < 0) {
+        history_check(&c->rq, c->api, c->o->seed, c->w->hub->given, &fault, &status) < 0) {
         mock_call_refuse(c, RULE_HISTORY, &fault, status);
         return;
     }
@@ -176,7 +176,7 @@ static int decode_turn(struct mock_call *c, struct request_fault *fault, unsigne
     return rc;
 }
 
-static int decode(struct mock_call *c, struct request_fault *fault, unsigned *status) {
+int mock_call_decode(struct mock_call *c, struct request_fault *fault, unsigned *status) {
     struct slice body = bytes_slice(c->ex->body);
     *status = 400;
     if (c->api->dialect == &dialect_responses) {
@@ -200,7 +200,7 @@ void mock_endpoint_answer(struct mock_worker *w, struct http_exchange *ex) {
     if (mock_call_begin(&c, w, ex)) {
         mock_call_journal(&c, rc == 0 ? env.model : SLICE_NULL, rc == 0 && env.stream);
         unsigned status = 400;
-        rc = rc == 0 ? decode(&c, &fault, &status) : rc;
+        rc = rc == 0 ? mock_call_decode(&c, &fault, &status) : rc;
         if (rc == 0) {
             serve(&c);
         } else {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET, POST, DELETE /responses/{id}[/input_items|/cancel]: what is remembered, and what is being
- * made. */
+ * made. POST /responses/input_tokens. */
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "dialect/dialect.h"
@@ -11,6 +12,8 @@
 #include "mock/background.h"
 #include "mock/endpoint_stored.h"
 #include "mock/fault_answer.h"
+#include "mock/reply.h"
+#include "mock/tokenizer_choice.h"
 
 enum { SHOWN_BYTES = 128, STREAM_MAX_BYTES = 64 << 20, LIMIT_DEFAULT = 20, LIMIT_MAX = 100 };
 
@@ -323,6 +326,38 @@ void mock_endpoint_response(struct mock_worker *w, struct http_exchange *ex) {
         mock_call_journal(&c, SLICE_NULL, wants_stream(ex));
         if (!fault_strikes_unasked(&c)) {
             serve(&c);
+        }
+    }
+    mock_call_end(&c);
+}
+
+/* ---- what a request would cost ---- */
+
+static void count(struct mock_call *c) {
+    struct mock_worker *w = c->w;
+    if (!mock_call_validate(c) || !mock_call_admit(c, 0) || fault_strikes_unasked(c)) {
+        return;
+    }
+    mock_worker_scratch(&w->body);
+    int rc = buf_appendf(&w->body, "{\"object\":\"response.input_tokens\",\"input_tokens\":%" PRIu64 "}",
+                         plan_count_prompt(&c->rq, mock_tokenizer(c->o, c->rq.env.model)));
+    mock_respond_json(w, c->ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
+}
+
+void mock_endpoint_input_tokens(struct mock_worker *w, struct http_exchange *ex) {
+    struct envelope env = {.stream = false};
+    struct request_fault fault;
+    struct mock_call c;
+    unsigned status = 400;
+    if (mock_call_begin(&c, w, ex)) {
+        c.api = api_of_dialect(&dialect_responses);
+        int rc = c.api->dialect->peek_request(bytes_slice(ex->body), ex->arena, &env, &fault);
+        mock_call_journal(&c, rc == 0 ? env.model : SLICE_NULL, false);
+        rc = rc == 0 ? mock_call_decode(&c, &fault, &status) : rc;
+        if (rc == 0) {
+            count(&c);
+        } else {
+            mock_call_refuse(&c, RULE_UNREADABLE, &fault, status);
         }
     }
     mock_call_end(&c);

@@ -73,7 +73,8 @@ static int read_messages(struct ask *k) {
     struct buf body, text;
     buf_init(&body, messages.len + tools.len + 100);
     int rc = buf_append(&body, SLICE("{\"model\":\"mock\",\"messages\":")) |
-             buf_append(&body, messages) | buf_append(&body, tools.ptr ? SLICE(",\"tools\":") : tools) |
+             buf_append(&body, messages) |
+             buf_append(&body, tools.ptr ? SLICE(",\"tools\":") : SLICE_NULL) |
              buf_append(&body, tools) | buf_append_byte(&body, '}');
     struct slice asked = arena_dup(k->ex->arena, buf_slice(&body));
     buf_dispose(&body);

@@ -19,8 +19,8 @@ struct mock_explain {
     bool json;                       /* the same as POST /penstock/explain says */
 };
 
-/* Writes to out, faults to errors. Exit code: 0 a scenario matched, 1 none did, 2 the request or the
- * scenarios are broken. */
+/* Writes to out, faults to errors. Exit code: 0 a scenario matched, 1 none did, 2 the request or
+ * the scenarios are broken. */
 int mock_explain(const struct mock_explain *x, FILE *out, FILE *errors);
 
 #endif

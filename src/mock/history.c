@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "dialect/peek.h"
+#include "mock/given.h"
 #include "mock/seal.h"
 
 /* Longer conversations are believed: every result is looked for among all calls. */
@@ -20,6 +21,7 @@ struct check {
     const struct llm_request *rq;
     const struct dialect *dialect;
     uint64_t seed;
+    struct given *given;
     struct request_fault *fault;
     unsigned status;
 };
@@ -28,6 +30,10 @@ struct check {
 
 static bool is_call(const struct part *p) {
     return p->kind == PART_TOOL_CALL || p->kind == PART_CUSTOM_TOOL_CALL;
+}
+
+static bool is_proof(const struct check *c, const struct seal *s, struct slice proof) {
+    return seal_fits(s, proof) || (c->given && given_knows(c->given, proof));
 }
 
 static bool is_thought(const struct part *p) {
@@ -61,7 +67,7 @@ static int check_thought(struct check *c, const struct message *m, unsigned i) {
     struct seal s;
     if (p->kind == PART_REDACTED) {
         seal_begin(&s, SEAL_REDACTED, c->seed);
-        return seal_fits(&s, p->proof)
+        return is_proof(c, &s, p->proof)
                    ? 0
                    : refuse_thought(c, m, i, "%s: Invalid `data` in `redacted_thinking` block");
     }
@@ -70,7 +76,7 @@ static int check_thought(struct check *c, const struct message *m, unsigned i) {
     }
     seal_begin(&s, SEAL_SIGNATURE, c->seed);
     seal_feed(&s, p->text);
-    return seal_fits(&s, p->proof)
+    return is_proof(c, &s, p->proof)
                ? 0
                : refuse_thought(c, m, i, "%s: Invalid `signature` in `thinking` block");
 }
@@ -201,7 +207,7 @@ static int check_item(struct check *c, const struct part *p) {
     }
     seal_begin(&s, SEAL_ENCRYPTED, c->seed);
     seal_feed(&s, p->item_id);
-    if (seal_fits(&s, p->proof)) {
+    if (is_proof(c, &s, p->proof)) {
         return 0;
     }
     return request_refuse(c->fault, "invalid_encrypted_content", "input",
@@ -340,9 +346,13 @@ static int check_all(struct check *c) {
 }
 
 int history_check(const struct llm_request *rq, const struct api *api, uint64_t seed,
-                  struct request_fault *fault, unsigned *out_status) {
-    struct check c = {
-        .rq = rq, .dialect = api->dialect, .seed = seed, .fault = fault, .status = 400};
+                  struct given *given, struct request_fault *fault, unsigned *out_status) {
+    struct check c = {.rq = rq,
+                      .dialect = api->dialect,
+                      .seed = seed,
+                      .given = given,
+                      .fault = fault,
+                      .status = 400};
     int rc = check_all(&c);
     *out_status = c.status;
     return rc;

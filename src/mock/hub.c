@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "mock/fault_book.h"
 #include "mock/engine.h"
+#include "mock/given.h"
 #include "mock/prefix_cache.h"
 #include "mock/profile.h"
 #include "mock/record.h"
@@ -83,6 +84,7 @@ void hub_init(struct hub *h, const struct mock_options *o) {
     h->limits = limits_new();
     h->engine = engine_new(o->seed);
     h->prefix_cache = prefix_cache_new();
+    h->given = given_new();
     h->faults = fault_book_new(h->fixed->seed);
     pthread_mutex_init(&h->snapshot_lock, NULL);
     pthread_mutex_init(&h->lock, NULL);
@@ -104,6 +106,7 @@ void hub_dispose(struct hub *h) {
     limits_free(&h->limits);
     engine_free(&h->engine);
     prefix_cache_free(&h->prefix_cache);
+    given_free(&h->given);
     fault_book_free(&h->faults);
     scenario_book_close(&h->scenarios);
     record_close(h);

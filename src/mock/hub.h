@@ -50,6 +50,7 @@ struct step_key {
 
 struct background;
 struct fault_book;
+struct given;
 struct captures;
 struct scenario_book;
 struct stored;
@@ -77,11 +78,14 @@ struct hub {
     struct limits *limits;
     struct engine *engine;
     struct prefix_cache *prefix_cache;
+    struct given *given;                   /* proofs that scripts gave */
     struct fault_book *faults;
     struct scenario_book *scenarios;       /* opened with the listeners */
     struct captures *captures;             /* likewise; NULL: none (capture_store.h) */
     struct upstream *upstream;             /* likewise; NULL: none (record.h) */
-    char base_url[400];
+    char base_url[400];                    /* of the first address */
+    struct addr addrs[MOCK_MAX_LISTEN];    /* as bound */
+    unsigned n_addrs;
     struct tls_context *tls;               /* NULL: plain */
     struct mock_time *time;                /* the process's; NULL: the machine's */
     int64_t started_wall_s, started_mono_ns;

@@ -135,7 +135,6 @@ static struct slice cut(struct slice s, size_t max) {
 
 static struct slice keep(struct journal_entry *en, struct slice s, size_t max) {
     s = cut(s, max);
-    en->bytes += s.len + 1;
     return s.len > 0 ? arena_dup(en->arena, s) : SLICE("");
 }
 
@@ -168,7 +167,6 @@ static void keep_headers(struct journal_entry *en, const struct http_headers *h)
         list[en->headers.count++] =
             (struct http_header){keep(en, name, NAME_BYTES), keep(en, buf_slice(&shown), shown.len)};
     }
-    en->bytes += h->count * sizeof *list;
     buf_dispose(&shown);
 }
 
@@ -198,7 +196,6 @@ static struct journal_entry *entry_new(const struct journal_request *rq) {
     struct arena *a = arena_new();
     struct journal_entry *en = arena_alloc(a, sizeof *en);
     en->arena = a;
-    en->bytes = sizeof *en;
     atomic_init(&en->refs, 1);
     en->provider = rq->provider;
     en->dialect = rq->dialect;
@@ -213,6 +210,7 @@ static struct journal_entry *entry_new(const struct journal_request *rq) {
     keep_body(en, bytes_slice(rq->ex->body));
     en->answer = (struct journal_answer){
         .tokens_in = -1, .tokens_out = -1, .first_token_ns = -1, .duration_ns = -1};
+    en->bytes = arena_used_bytes(a);
     return en;
 }
 
@@ -248,27 +246,28 @@ uint64_t journal_open(struct journal *j, const struct journal_request *rq) {
 }
 
 /* Told again, the newer one stands. */
-static void note_text(struct journal *j, struct journal_entry *en, struct slice *to, struct slice s,
-                      size_t max) {
+static void note_text(struct journal_entry *en, struct slice *to, struct slice s, size_t max) {
     if (s.len > 0) {
-        size_t before = en->bytes;
         *to = keep(en, s, max);
-        j->bytes += en->bytes - before;
     }
 }
 
-static void note(struct journal *j, struct journal_entry *en, const struct journal_notes *n) {
+static void weigh(struct journal *j, struct journal_entry *en) {
+    size_t now = arena_used_bytes(en->arena);
+    j->bytes += now - en->bytes;
+    en->bytes = now;
+}
+
+static void note(struct journal_entry *en, const struct journal_notes *n) {
     en->answered_by = n->answered_by ? n->answered_by : en->answered_by;
     if (n->session.len > 0) {
-        size_t before = en->bytes;
         en->session = keep_masked(en, mask_text, n->session, NAME_BYTES);
-        j->bytes += en->bytes - before;
     }
-    note_text(j, en, &en->scenario, n->scenario, NAME_BYTES);
-    note_text(j, en, &en->place, n->place, NAME_BYTES);
-    note_text(j, en, &en->fault, n->fault, NAME_BYTES);
+    note_text(en, &en->scenario, n->scenario, NAME_BYTES);
+    note_text(en, &en->place, n->place, NAME_BYTES);
+    note_text(en, &en->fault, n->fault, NAME_BYTES);
     if (n->violations.len <= VIOLATIONS_BYTES && n->n_violations > 0) {
-        note_text(j, en, &en->violations, n->violations, VIOLATIONS_BYTES);
+        note_text(en, &en->violations, n->violations, VIOLATIONS_BYTES);
     }
     en->n_violations = n->n_violations > 0 ? n->n_violations : en->n_violations;
 }
@@ -277,7 +276,8 @@ void journal_note(struct journal *j, uint64_t seq, const struct journal_notes *n
     pthread_mutex_lock(&j->lock);
     struct journal_entry *en = find(j, seq);
     if (en) {
-        note(j, en, n);
+        note(en, n);
+        weigh(j, en);
     }
     pthread_mutex_unlock(&j->lock);
     if (en) {
@@ -291,9 +291,10 @@ static bool close_entry(struct journal *j, struct journal_entry *en,
         return false;
     }
     struct slice finish = en->answer.finish_reason;
-    note_text(j, en, &finish, a->finish_reason, NAME_BYTES);
+    note_text(en, &finish, a->finish_reason, NAME_BYTES);
     en->answer = *a;
     en->answer.finish_reason = finish;
+    weigh(j, en);
     return true;
 }
 

@@ -361,7 +361,7 @@ static int build_mixture(struct builder *b, struct slice inside, double weight, 
 }
 
 static int build_empirical(struct builder *b, struct slice inside, double weight, struct err *e) {
-    struct law_part *p;
+    struct law_part *p = NULL;
     int rc = part_new(b, weight, &p, e);
     if (rc < 0) {
         return rc;
@@ -376,7 +376,7 @@ static int build_empirical(struct builder *b, struct slice inside, double weight
 
 static int build_plain(struct builder *b, struct slice text, double weight, struct err *e) {
     struct law law;
-    struct law_part *p;
+    struct law_part *p = NULL;
     int rc = plain_read(text, &law, e);
     rc = rc < 0 ? rc : part_new(b, weight, &p, e);
     if (rc == 0) {
@@ -401,7 +401,7 @@ static int build(struct builder *b, struct slice text, double weight, unsigned d
         return build_empirical(b, inside, weight, e);
     }
     for (const struct form *f = forms; f < forms + FORM_COUNT; f++) {
-        struct law_part *p;
+        struct law_part *p = NULL;
         if (slice_eq(name, slice_cstr(f->law))) {
             int rc = part_new(b, weight, &p, e);
             return rc < 0 ? rc : form_read(f, inside, p, e);

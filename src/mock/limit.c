@@ -9,6 +9,7 @@
 enum { SLOTS = 1024, MAX_KEYS = 65536 };
 
 static const int64_t MINUTE_NS = 60 * NS_PER_S;
+static const double TINY = 1e-6;             /* of a request or a token */
 
 /* ---- keys ---- */
 
@@ -169,10 +170,10 @@ static void flow_back(struct bucket *b, uint64_t limit, int64_t passed_ns) {
 static int64_t wait_for(const struct bucket *b, uint64_t limit, uint64_t wanted) {
     double room = (double)limit - b->taken;
     double needed = wanted < limit ? (double)wanted : (double)limit;
-    if (limit == 0 || needed <= room) {
+    if (limit == 0 || needed <= room + TINY) {      /* sums of fractions are never quite even */
         return 0;
     }
-    return (int64_t)((needed - room) / (double)limit * (double)MINUTE_NS) + 1;
+    return (int64_t)((needed - room) / (double)limit * (double)MINUTE_NS);
 }
 
 static struct limit_bucket view(const struct bucket *b, uint64_t limit) {

@@ -172,18 +172,16 @@ static int open_scenarios(struct hub *h, struct err *e) {
 }
 
 static int open_hub(struct mock *m, unsigned hub, struct err *e) {
-    struct addr addrs[MOCK_MAX_LISTEN] = {0};
     struct hub *h = &m->hubs[hub];
-    unsigned n = 0;
-    int rc = parse_listen(h->fixed, addrs, &n, e);
+    int rc = parse_listen(h->fixed, h->addrs, &h->n_addrs, e);
     rc = rc < 0 ? rc : open_tls(h, e);
     rc = rc < 0 ? rc : open_scenarios(h, e);
     rc = rc < 0 ? rc : record_open(h, e);
     for (unsigned i = 0; rc == 0 && i < m->n_threads; i++) {
-        rc = open_worker(m, hub, i, addrs, n, e);
+        rc = open_worker(m, hub, i, h->addrs, h->n_addrs, e);
     }
     if (rc == 0) {
-        write_base_url(h, &addrs[0]);
+        write_base_url(h, &h->addrs[0]);
     }
     return rc;
 }
@@ -418,6 +416,9 @@ int mock_run(const struct mock_options *providers, unsigned n, struct err *e) {
     }
     int rc = mock_new(providers, n, "127.0.0.1:8000", NULL, &m, e);
     if (rc < 0) {
+        if (e->os_errno == EADDRINUSE) {
+            err_set(e, ERR_IO, "%s; --listen 127.0.0.1:0 takes a free port", e->text);
+        }
         return rc == -ERR_USAGE ? EXIT_USAGE : EXIT_LISTEN;
     }
     int code = serve(m, e);

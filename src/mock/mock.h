@@ -5,7 +5,9 @@
  *
  * Endpoints (those under /v1 also without it)
  *   POST /v1/chat/completions, /v1/completions, /v1/responses, /v1/messages
- *   POST /v1/messages/count_tokens, /v1/embeddings, /v1/moderations
+ *   POST /v1/messages/count_tokens, /v1/responses/input_tokens, /v1/embeddings, /v1/moderations
+ *   GET, DELETE /v1/responses/{id}; GET …/input_items; POST …/cancel
+ *   POST /v1/conversations; GET, POST, DELETE /v1/conversations/{id}[/items[/{id}]]
  *   GET  /v1/models, /v1/models/{id}: as Anthropic lists them with an anthropic-version header
  *   GET  /health, /metrics
  *   POST /penstock/step?key=KEY&n=1|all[&timeout_ms=10000]
@@ -19,8 +21,13 @@
  *        How late frames left, and whether results are limited by the mock (self.h).
  *   GET  /penstock/clock; POST /penstock/clock?advance=50ms|next
  *        The mock's own time (mock_clock.h), under --clock manual moved.
- *   GET  /penstock/journal
- *        The last 100 requests of the API, secrets masked. DELETE empties it.
+ *   GET  /penstock/journal[?filters], /penstock/journal/{seq}
+ *        The last requests of the API and what became of them, secrets masked (journal.h). DELETE
+ *        empties it.
+ *   POST /penstock/expect
+ *        Whether requests came as a test expects them (expect.h); 417 when they did not.
+ *   GET  /penstock
+ *        All of these, as JSON.
  *
  * Knobs of one request, by a header x-penstock-NAME or a string in the body's `metadata` under NAME
  * (a gateway forwards the body as it is):
@@ -44,7 +51,9 @@
  * rates.
  *
  * What it takes: history as the real providers do (history.h). Thoughts carry proofs that are keyed
- * hashes of the seed, so a changed one is refused though nothing is kept.
+ * hashes of the seed, so a changed one is refused though nothing is kept. Responses and
+ * conversations are remembered (stored.h), and made in the background when that is asked for
+ * (background.h). Whatever else is wrong with a request is noted, or refused (validate.h).
  *
  * When (schedule.h; with --max-batch, engine.h): chunk k of a stream is due at start + ttft + k ×
  * itl, an absolute schedule without drift. What stands before the first token leaves with it; what

@@ -205,7 +205,8 @@ enum truth { TRUTH_NO, TRUTH_MAYBE, TRUTH_YES };
 
 struct judge {
     struct view *view;
-    uint64_t call;                   /* which call of the scenario it is; 0: not known yet (MAYBE) */
+    /* which call of the scenario it is; 0: not known yet (MAYBE) */
+    uint64_t call;
     struct slice scenario;           /* its name: chance goes by it */
 };
 

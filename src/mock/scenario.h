@@ -95,8 +95,8 @@ struct scenario_match;
 /* A `match` map of a document. Never NULL; faults go to r. Lives in the arena. */
 struct scenario_match *scenario_match_parse(const struct node *n, struct arena *a,
                                             struct report *r);
-/* The `call` condition counts from 1 here. why_not (NULL is fine): the conditions that failed, one a
- * line, with what was wanted and what there was. Pure. */
+/* The `call` condition counts from 1 here. why_not (NULL is fine): the conditions that failed, one
+ * a line, with what was wanted and what there was. Pure. */
 bool scenario_match_test(const struct scenario_match *m, const struct scenario_request *in,
                          struct buf *why_not);
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "mock/fault_errors.h"
+#include "mock/given.h"
 #include "mock/journal.h"
 #include "mock/mock_clock.h"
 #include "mock/scenario_book.h"
@@ -101,6 +102,7 @@ bool scenario_answers(struct mock_call *c) {
         return false;
     }
     c->script = s;
+    given_add(c->w->hub->given, s);
     note(c);
     if (s->status == 0) {
         return false;

@@ -5,8 +5,8 @@
 
 #include "mock/call.h"
 
-/* Fills c->script, the head's facts and the journal's entry when a scenario matches. True: it was an
- * error, and has been answered. A request whose knobs say its text looks for none. */
+/* Fills c->script, the head's facts and the journal's entry when a scenario matches. True: it was
+ * an error, and has been answered. A request whose knobs say its text looks for none. */
 bool scenario_answers(struct mock_call *c);
 
 #endif

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mock/scenario_book.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 
@@ -38,32 +37,34 @@ static struct scenario_set *load(const struct scenario_book *b, struct buf *repo
     return set;
 }
 
+static void announce(const struct scenario_book *b, const struct scenario_set *set,
+                     struct slice faults) {
+    if (!set) {
+        fprintf(stderr, "penstock mock: the scenarios stay as they are:\n%.*s", SLICE_FMT(faults));
+    } else if (!b->quiet) {
+        fprintf(stderr, "penstock mock: scenarios read again: %u\n", scenario_set_count(set));
+    }
+}
+
 bool scenario_book_reload(struct scenario_book *b) {
     struct buf report;
     buf_init(&report, REPORT_BYTES);
     pthread_mutex_lock(&b->reload_lock);
-    struct scenario_set *set = load(b, &report);
+    struct scenario_set *set = load(b, &report), *old = NULL;
     bool is_good = set != NULL;
+    announce(b, set, buf_slice(&report));
+    if (is_good) {
+        buf_reset(&report);              /* warnings */
+    }
     pthread_mutex_lock(&b->lock);
-    struct scenario_set *old = set;
     if (is_good) {
         old = b->set;
         b->set = set;
     }
     struct buf before = b->faults;
     b->faults = report;
-    if (is_good) {
-        buf_reset(&b->faults);       /* warnings */
-    }
     b->reloads++;
     b->reloaded_wall_ns = clock_wall_ns();
-    unsigned n = scenario_set_count(b->set);
-    if (!is_good) {
-        fprintf(stderr, "penstock mock: the scenarios stay as they are:\n%.*s",
-                SLICE_FMT(buf_slice(&b->faults)));
-    } else if (!b->quiet) {
-        fprintf(stderr, "penstock mock: scenarios read again: %u\n", n);
-    }
     pthread_mutex_unlock(&b->lock);
     pthread_mutex_unlock(&b->reload_lock);
     scenario_set_unref(&old);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* `respond` and `script`: an answer's short form and its `blocks` become the same list of blocks. */
+/* `respond` and `script`: an answer's short form and its `blocks` become one list of blocks. */
 #include "mock/scenario_schema.h"
 
 struct block_list {

@@ -53,7 +53,8 @@ static struct slice join_pieces(const struct script_block *b, struct arena *a) {
 }
 
 static void find_quote(struct slice text, struct slice quote, struct annotation *out) {
-    const char *at = quote.len && text.len ? memmem(text.ptr, text.len, quote.ptr, quote.len) : NULL;
+    const char *at =
+        quote.len && text.len ? memmem(text.ptr, text.len, quote.ptr, quote.len) : NULL;
     if (at) {
         out->start = count_chars(slice_sub(text, 0, (size_t)(at - text.ptr)));
         out->end = out->start + count_chars(quote);
@@ -109,7 +110,8 @@ static void fill_headers(const struct header_lines *lines, struct template_facts
     unsigned n = 0;
     for (unsigned i = 0; i < lines->n; i++) {
         struct slice value = slice_trim(template_fill(lines->items[i].value, f));
-        if (http_header_is_valid(lines->items[i].name, value)) {   /* else what was filled in broke it */
+        /* else what was filled in broke it */
+        if (http_header_is_valid(lines->items[i].name, value)) {
             pairs[2 * n] = keep(f->arena, lines->items[i].name);
             pairs[2 * n++ + 1] = value;
         }
@@ -147,7 +149,8 @@ static const struct response *choose(const struct response *r, const struct temp
 void scenario_respond(const struct scenario *s, unsigned which, const struct terms *kept,
                       struct template_facts *f, struct script *out) {
     const struct response none = {.usage = SCRIPT_USAGE_NONE};
-    const struct response *r = s && which < s->n_responses ? choose(&s->responses[which], f) : &none;
+    const struct response *r =
+        s && which < s->n_responses ? choose(&s->responses[which], f) : &none;
     struct terms terms = r->terms;
     if (s) {
         terms_inherit(&terms, &s->terms);

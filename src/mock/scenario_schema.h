@@ -68,8 +68,8 @@ extern const unsigned schema_n_rows;
 /* What the scopes' structs are: SCOPE_FILE file_draft, SCOPE_DEFAULTS file_defaults, SCOPE_SCENARIO
  * scenario, SCOPE_MATCH scenario_match, SCOPE_TEXT text_draft, SCOPE_RESULT result_draft,
  * SCOPE_RESPONSE response_draft, SCOPE_BLOCK block_draft, SCOPE_CALL call_draft, SCOPE_THOUGHT
- * thought_draft, SCOPE_CITATION citation, SCOPE_STOP response, SCOPE_USAGE script_usage, SCOPE_ERROR
- * error_answer. */
+ * thought_draft, SCOPE_CITATION citation, SCOPE_STOP response, SCOPE_USAGE script_usage,
+ * SCOPE_ERROR error_answer. */
 struct file_defaults {
     struct terms terms;
     enum script_after after;

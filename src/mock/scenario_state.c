@@ -268,7 +268,7 @@ static void finish(struct search *f, const struct scenario *s, unsigned which, u
     f->out->place = place ? arena_dup(f->arena, slice_cstr(place)) : SLICE_NULL;
 }
 
-/* The last step, under the lock: the count that `call` goes by, then the turn. key: whose counts. */
+/* The last step, under the lock: the count that `call` goes by, then the turn. key: its tallies. */
 static bool claim(struct search *f, const struct scenario *s, enum truth t, struct slice key,
                   unsigned *out_which, uint64_t *out_n) {
     struct scenario_state *st = f->st;

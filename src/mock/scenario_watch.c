@@ -85,7 +85,8 @@ static uint64_t look(const struct scenario_watch *w) {
 /* Waits for something, at most so long (-1: for ever). 1: files, 0: nothing, -1: the end. */
 static int wait_for(const struct scenario_watch *w, int timeout_ms) {
     char events[EVENT_BYTES];
-    struct pollfd fds[2] = {{.fd = w->inotify, .events = POLLIN}, {.fd = w->stop, .events = POLLIN}};
+    struct pollfd fds[2] = {{.fd = w->inotify, .events = POLLIN},
+                            {.fd = w->stop, .events = POLLIN}};
     int n = poll(fds, 2, timeout_ms);
     if (n < 0 && errno != EINTR) {
         return -1;

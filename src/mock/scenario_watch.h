@@ -8,7 +8,7 @@
 
 struct scenario_watch;
 
-/* changed is called on the watch's thread. Paths are borrowed as long as the watch. NULL: e tells. */
+/* changed is called on the watch's thread. Paths are borrowed by the watch. NULL: e tells. */
 struct scenario_watch *scenario_watch_start(const char *const *paths, unsigned n,
                                             void (*changed)(void *self), void *self,
                                             struct err *e);

@@ -5,6 +5,7 @@
 
 #include "config/suggest.h"
 #include "config/tree.h"
+#include "config/value.h"
 #include "dialect/json_write.h"
 
 
@@ -186,9 +187,11 @@ static void w_value(struct json_writer *j, const struct mock_setting *row,
         jw_string(j, slice_cstr(law_print(field, text)));
         return;
     }
-    case MOCK_SET_DURATION:
-        jw_int(j, *(const int64_t *)field / 1000000);
+    case MOCK_SET_DURATION: {
+        char text[VALUE_TEXT_BYTES];
+        jw_string(j, slice_cstr(value_format_duration(*(const int64_t *)field, text)));
         return;
+    }
     case MOCK_SET_REAL: {
         char text[32];
         snprintf(text, sizeof text, "%.15g", *(const double *)field);

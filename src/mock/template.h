@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Texts with {{…}} in them. Compiled when a scenario is read, so that an unknown name is a fault of
- * the file; filled in for each request. A compiled template lives in the arena and never changes. */
+ * the file; filled in for each request. A compiled one lives in its arena and never changes. */
 #ifndef PENSTOCK_MOCK_TEMPLATE_H
 #define PENSTOCK_MOCK_TEMPLATE_H
 
@@ -26,8 +26,7 @@ struct template *template_compile(struct slice text, struct place at, const char
 /* A YAML value as JSON text, with what its texts hold between {{ }} filled in and escaped. */
 struct template *template_compile_json(const struct node *n, const char *path, struct arena *a,
                                        struct report *r);
-/* In the arena, or borrowed from the template; cut at a character's border where f->room ends. ptr is
- * never NULL. */
+/* In the facts' arena; cut at a character's border where f->room ends. ptr is never NULL. */
 struct slice template_fill(const struct template *t, struct template_facts *f);
 /* Bytes that are there whatever the request is. */
 size_t template_bytes(const struct template *t);

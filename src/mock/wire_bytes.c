@@ -27,6 +27,7 @@ size_t wire_bytes_next(struct wire *w, struct slice rest, int64_t *out_gap_ns) {
         return least(wire_value(w, FAULT_KEY_BYTES), rest);
     case FAULT_BYTE_BY_BYTE:
         wire_strike(w);
+        *out_gap_ns = wire_value(w, FAULT_KEY_EVERY);
         return 1;
     case FAULT_SPLIT_UTF8:
         wire_strike(w);

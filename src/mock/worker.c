@@ -190,6 +190,7 @@ static const struct route {
     {HTTP_METHOD_POST, "/penstock/detokenize", false, mock_endpoint_detokenize},
     {HTTP_METHOD_GET, "/models", false, mock_endpoint_models},
     {HTTP_METHOD_GET, "/models/", true, mock_endpoint_model},
+    {HTTP_METHOD_POST, "/responses/input_tokens", false, mock_endpoint_input_tokens},
     {HTTP_METHOD_GET, "/responses/", true, mock_endpoint_response},
     {HTTP_METHOD_POST, "/responses/", true, mock_endpoint_response},
     {HTTP_METHOD_DELETE, "/responses/", true, mock_endpoint_response},

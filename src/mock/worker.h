@@ -129,7 +129,8 @@ bool mock_answer_preflight(struct mock_worker *w, struct http_exchange *ex);
 /* endpoint_models.c: GET /models, /models/{id} */
 void mock_endpoint_models(struct mock_worker *w, struct http_exchange *ex);
 void mock_endpoint_model(struct mock_worker *w, struct http_exchange *ex);
-/* endpoint_responses.c: GET, POST, DELETE /responses/{id}[/input_items|/cancel] */
+/* endpoint_responses.c: POST /responses/input_tokens; GET, POST, DELETE /responses/{id}[/input_items|/cancel] */
+void mock_endpoint_input_tokens(struct mock_worker *w, struct http_exchange *ex);
 void mock_endpoint_response(struct mock_worker *w, struct http_exchange *ex);
 /* endpoint_conversations.c: POST /conversations; GET, POST, DELETE /conversations/{id}[/items[/{id}]] */
 void mock_endpoint_conversations(struct mock_worker *w, struct http_exchange *ex);

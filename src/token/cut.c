@@ -7,7 +7,7 @@
  * is half as long as the margin. */
 enum { SPAN_BYTES = 2048, MARGIN_BYTES = 512, LENS = 64 };
 
-_Static_assert(RANKS_TOKEN_BYTES_MAX * 2 <= MARGIN_BYTES, "a stretch has a token before its margin");
+_Static_assert(RANKS_TOKEN_BYTES_MAX * 2 <= MARGIN_BYTES, "the longest token fits twice");
 _Static_assert(SPAN_BYTES * 2 <= TOKEN_AHEAD_BYTES, "a stretch fits into what is ahead");
 
 void token_cut_start(struct token_cut *c, const struct tokenizer *t) {
@@ -74,13 +74,7 @@ static void guess_next(struct token_cut *c, struct slice text) {
     c->left = pretoken_len(&c->tokenizer->pretokenizer, text, true, &is_sure);
     bool is_long = c->left > SPAN_BYTES;
     fill(c, text);
-    if (!is_long) return;
-    c->left = 0;
-    size_t known = 0;
-    for (unsigned i = 0; i < c->n; i++) known += c->lens[i];
-    while (c->n > 1 && is_inside(text, known)) {
-        known -= c->lens[--c->n];
-    }
+    if (is_long) c->left = 0;
 }
 
 /* Sees to it that lens holds the token that `text` begins with. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* make_ranks ENCODING IN OUT: writes the file of ranks that ranks.h describes. IN is the module that
- * js-tiktoken carries for the encoding (dist/ranks/ENCODING.js or .cjs): JSON with a member
- * "bpe_ranks", a string of lines "! RANK TOKEN TOKEN …", tokens in base64, each one's rank one more
- * than the one's before. What was read is checked against the published digest of the encoding. */
+/* make_ranks ENCODING IN OUT: writes the file of ranks that ranks.h describes. IN is the module
+ * that js-tiktoken carries for the encoding (dist/ranks/ENCODING.js or .cjs): JSON with a member
+ * "bpe_ranks", a string of lines "! RANK TOKEN TOKEN …", tokens in base64, each one's rank one
+ * more than the one's before. What was read is checked against the encoding's published digest. */
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,7 +178,8 @@ static void write_file(const char *path, struct slice content) {
     FILE *f = fopen(part.ptr, "wb");
     if (!f) die(strerror(errno), part.ptr);
     bool is_written = fwrite(content.ptr, 1, content.len, f) == content.len;
-    if (fclose(f) != 0 || !is_written || chmod(part.ptr, 0644) != 0 || rename(part.ptr, path) != 0) {
+    if (fclose(f) != 0 || !is_written || chmod(part.ptr, 0644) != 0 ||
+        rename(part.ptr, path) != 0) {
         unlink(part.ptr);
         die(strerror(errno), path);
     }

@@ -2,7 +2,8 @@
 /* The first step of the encodings: a text is cut into words, numbers, runs of marks and runs of
  * blanks, none of which a token goes beyond. The published patterns (tiktoken 0.12) are regular
  * expressions; here they are functions, so that time is linear whatever the text, bytes that are
- * not UTF-8 have a meaning (each is a mark of its own), and Unicode's version is always the same. */
+ * not UTF-8 have a meaning (each is a mark of its own), and Unicode's version is always the
+ * same. */
 #ifndef PENSTOCK_TOKEN_PRETOKEN_H
 #define PENSTOCK_TOKEN_PRETOKEN_H
 

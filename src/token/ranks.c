@@ -31,7 +31,9 @@ static int check_header(const struct ranks_header *h, size_t file_bytes, const c
     if (memcmp(h->magic, RANKS_MAGIC, sizeof h->magic) != 0) return bad(e, "no file of token ranks");
     if (h->order != RANKS_ORDER) return bad(e, "made on a machine with another order of bytes");
     if (h->version != RANKS_VERSION) return bad(e, "made by another version of the program");
-    if (memcmp(h->name, wanted, sizeof wanted) != 0) return bad(e, "the ranks of another encoding");
+    if (memcmp(h->name, wanted, sizeof wanted) != 0) {
+        return bad(e, "the ranks of another encoding");
+    }
     uint64_t wanted_bytes = sizeof *h + (uint64_t)h->n_bytes +
                             4 * ((uint64_t)h->n_tokens + 1 + h->n_slots);
     if (wanted_bytes != file_bytes) return bad(e, "not of the length that its head says");
@@ -58,7 +60,9 @@ static int check_slots(const struct ranks *r, struct err *e) {
     for (uint32_t i = 0; i <= r->slot_mask; i++) {
         uint32_t id = r->slots[i] & RANKS_TOKENS_MAX;
         n_used += r->slots[i] != 0;
-        if (r->slots[i] != 0 && (id == 0 || id > r->n_tokens)) return bad(e, "a slot names no token");
+        if (r->slots[i] != 0 && (id == 0 || id > r->n_tokens)) {
+            return bad(e, "a slot names no token");
+        }
     }
     return n_used == r->n_tokens ? 0 : bad(e, "slots are not one for each token");
 }

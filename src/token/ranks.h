@@ -4,7 +4,7 @@
  *
  *   struct ranks_header
  *   uint32_t offsets[n_tokens + 1]     token i is bytes[offsets[i]] up to bytes[offsets[i + 1]]
- *   uint32_t slots[n_slots]            hash table, linear probing: 0, or id + 1 and a part of the hash
+ *   uint32_t slots[n_slots]            hash table, linear probing: 0, or id + 1 and a tag
  *   uint8_t  bytes[n_bytes]
  *
  * A token's id is its rank: the lower, the earlier it is merged. */
@@ -39,7 +39,8 @@ struct ranks {
 };
 
 /* Checks a file's content, which may be anything, and points into it; the content is aligned as
- * malloc does and stays. name: the encoding that it must be of. 0 or -ERR_PROTOCOL, and e says why. */
+ * malloc does and stays. name: the encoding that it must be of. 0 or -ERR_PROTOCOL, and e says
+ * why. */
 int ranks_open(struct slice file, const char *name, struct ranks *out, struct err *e) MUST_CHECK;
 /* Maps a file for good and checks it. 0, -ERR_IO, -ERR_PROTOCOL. */
 int ranks_map(const char *path, const char *name, struct ranks *out, struct err *e) MUST_CHECK;

@@ -47,8 +47,9 @@ struct slice tokenizer_bytes(const struct tokenizer *t, uint32_t id);
  * false) at least TOKEN_AHEAD_BYTES of it; it begins where a character does. `want` tokens are
  * asked for, 1 or a burst. Returns how many bytes to say: whole code points, so that a character of
  * several tokens comes at once, with all its tokens; *out_tokens: how many they are (0 at the end,
- * and only there; fewer than wanted near a window's end, more for a character's sake). What is given
- * must be said in full before the next call; whoever says less (a stop in the middle) starts anew.
+ * and only there; fewer than wanted near a window's end, more for a character's sake). What is
+ * given must be said in full before the next call; whoever says less (a stop in the middle) starts
+ * anew.
  *
  * Over a whole text the tokens add up to tokenizer_count of it, whatever the windows, but for one
  * case: a run of letters, of marks or of blanks of over TOKEN_AHEAD_BYTES that is not at its full

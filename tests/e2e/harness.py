@@ -23,7 +23,8 @@ DEADLINE_S = 30  # reached only by what never happens
 
 SANITIZER_WORDS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:",
                    "MemorySanitizer")
-ENVIRONMENT_PASSED = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "PATH")
+ENVIRONMENT_PASSED = ("ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS", "LSAN_OPTIONS", "PATH",
+                      "PENSTOCK_DATA_DIR")
 
 
 class Secrets:
@@ -313,8 +314,10 @@ class World:
             f.write(text)
         return path
 
-    def mock(self, *args, listen="127.0.0.1:0", ttft="0", itl="0", env=None, **options):
-        self.running.append(Mock(["--listen", listen, "--ttft", ttft, "--itl", itl, *args],
+    def mock(self, *args, listen="127.0.0.1:0", ttft="0", itl="0", tokenizer="pieces", env=None, **options):
+        """Counts word pieces unless it is told another tokenizer: a word of `count TAG to N` is a token then,
+        whether or not the tokenizers' data are there."""
+        self.running.append(Mock(["--tokenizer", tokenizer, "--listen", listen, "--ttft", ttft, "--itl", itl, *args],
                                  self.folder, env, **options))
         return self.running[-1]
 

@@ -52,6 +52,7 @@ def test_it_starts(world, folder, command):
     elif "--listen" not in args:
         args += ["--listen", "127.0.0.1:0"]
     mock = Program([*args, "--json"], folder)
+    world.running.append(mock)
     ready = json.loads(mock.wait_for(r"\{.*\}\n").group(0))
     assert len(ready["providers"]) == max(args.count("--listen"), 2 if "--config" in args else 1)
     mock.stop()

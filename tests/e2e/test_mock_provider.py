@@ -155,7 +155,7 @@ def test_several_providers(world):
                       "--text", "two", "--key", "k2", "--listen", "127.0.0.1:0", "--seed", "7")
     told = json.load(open(ready))
     assert told["pid"] == mock.pid
-    assert [p["name"] for p in told["providers"]] == ["", "two", ""]
+    assert [p["name"] for p in told["providers"]] == [None, "two", None]
     answers = []
     for p in told["providers"]:
         client = openai.OpenAI(base_url=p["base_url"], api_key="k2")

@@ -11,18 +11,23 @@ from harness import BIN, Program, clean_environment
 FREE = "127.0.0.1:0"
 
 
+def start(world, *args):
+    """Stopped with the world, whatever becomes of the test."""
+    world.running.append(Program(["mock", *args], world.folder))
+    return world.running[-1]
+
+
 def ready_line(program):
     return json.loads(program.wait_for(r"\{.*\}\n").group(0))
 
 
 def test_json(world):
-    mock = Program(["mock", "--listen", FREE, "--name", "one", "--listen", FREE, "--listen", f"unix:{world.path('s')}", "--json"],
-                   world.folder)
+    mock = start(world, "--listen", FREE, "--name", "one", "--listen", FREE, "--listen", f"unix:{world.path('s')}", "--json")
     ready = ready_line(mock)
     one, two, unix = ready["providers"]
     assert (ready["pid"], ready["url"], ready["port"]) == (mock.pid, one["url"], one["port"])
     assert one["name"] == "one" and two["name"] is None and one["port"] != two["port"]
-    assert one["base_url"] == f"http://127.0.0.1:{one['port']}/v1" and one["listen"] == FREE
+    assert one["base_url"] == f"http://127.0.0.1:{one['port']}/v1" and one["addresses"] == [f"127.0.0.1:{one['port']}"]
     assert unix["port"] is None and unix["url"].startswith("http+unix://")
     mock.stop()
     first, last = mock.stdout.splitlines()
@@ -38,7 +43,7 @@ def test_nothing_is_said_when_it_cannot_listen(world):
 
 def test_ready_file(world):
     path = world.write("ready.json", "of an earlier run")
-    mock = Program(["mock", "--listen", FREE, "--ready-file", "ready.json"], world.folder)
+    mock = start(world, "--listen", FREE, "--ready-file", "ready.json")
     url = mock.wait_for(r"answers on (\S+)/v1").group(1)
     with open(path, encoding="utf-8") as f:
         assert json.load(f)["url"] == url

@@ -11,7 +11,7 @@ TEXT = numbered("plum", 6)
 
 @pytest.fixture(scope="module")
 def mock(module_world):
-    return module_world.mock()
+    return module_world.mock("--workers", "3")
 
 
 @pytest.fixture(scope="module")
@@ -43,6 +43,14 @@ def test_turns_build_upon_each_other(client):
     with pytest.raises(openai.BadRequestError) as e:
         client.responses.create(model="m", input="hi", previous_response_id=third.id)
     assert (e.value.code, e.value.param) == ("previous_response_not_found", "previous_response_id")
+
+
+def test_what_a_turn_would_cost(client):
+    first = client.responses.create(model="m", input="echo: one")
+    alone = client.responses.input_tokens.count(model="m", input="echo: two")
+    behind = client.responses.input_tokens.count(model="m", input="echo: two", previous_response_id=first.id)
+    second = client.responses.create(model="m", input="echo: two", previous_response_id=first.id)
+    assert alone.input_tokens < behind.input_tokens == second.usage.input_tokens
 
 
 def test_items_may_be_referred_to(client):

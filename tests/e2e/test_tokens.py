@@ -57,7 +57,7 @@ def reference():
 
 @pytest.fixture(scope="module")
 def mock(module_world):
-    return module_world.mock()
+    return module_world.mock(tokenizer="auto")
 
 
 class Asker:
@@ -183,7 +183,7 @@ def test_refusals(mock):
 
 
 def test_without_the_data_word_pieces_stand_in(world):
-    mock = world.mock(env={"PENSTOCK_DATA_DIR": world.path("nothing")})
+    mock = world.mock(tokenizer="auto", env={"PENSTOCK_DATA_DIR": world.path("nothing")})
     with Asker(mock) as ask:
         got = ask.post("/tokenize", model="gpt-4o", text="internationalisation, perhaps")
     assert not got["exact"] and got["encoding"] == "word pieces"

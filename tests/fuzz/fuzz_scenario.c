@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any text as a scenario file: faults with places, or a set that can be asked, explained and listed,
- * twice the same. */
+/* Any text as a scenario file: faults with places, or a set that can be asked, explained and
+ * listed, twice the same. */
 #include <stdlib.h>
 
 #include "mock/scenario.h"

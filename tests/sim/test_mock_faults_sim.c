@@ -125,18 +125,6 @@ static void check_counted(const char *name, unsigned n) {
     }
 }
 
-static bool is_one_of(enum fault_kind kind, const enum fault_kind *kinds, size_t n) {
-    for (size_t i = 0; i < n; i++) {
-        if (kinds[i] == kind) {
-            return true;
-        }
-    }
-    return false;
-}
-#define IS_ONE_OF(kind, ...)                                                                        \
-    is_one_of(kind, (const enum fault_kind[]){__VA_ARGS__},                                         \
-              sizeof((const enum fault_kind[]){__VA_ARGS__}) / sizeof(enum fault_kind))
-
 /* The table's own word for it is "Nothing". */
 static bool strikes(const struct mock_fault *f, const struct api *api, bool stream) {
     if (f->kind == FAULT_ECHO_HEADERS) {

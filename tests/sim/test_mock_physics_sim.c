@@ -202,6 +202,71 @@ static void test_whole_answers_take_as_long(void **state) {
     close_world();
 }
 
+static void post(const char *target, const char *body, unsigned status) {
+    struct asker c;
+    asker_send(&c, HTTP_METHOD_POST, target, body);
+    asker_finish(&c);
+    if (c.status != status) {
+        fail_msg("%s: %u: %s", body, c.status, text_of(&c));
+    }
+    asker_dispose(&c);
+}
+
+/* A scenario's times: over the provider's, under the request's; pauses come on top. */
+static void test_scripted_times(void **state) {
+    static const char say[] = "{\"respond\":{\"blocks\":[{\"text\":[\"one \",\"two \"]},{\"pause\":\"1s\"},"
+                              "{\"text\":[\"three \",\"four\"]}],\"ttft\":\"3ms\",\"itl\":\"7ms\"}}";
+    static const int64_t wanted_ms[] = {3, 10, 1017, 1024};
+    struct asker a, b;
+    (void)state;
+    open_as("clock=virtual ttft=200ms itl=20ms max_batch=1");
+    post("/penstock/scenarios", say, 200);
+    ask(&a, true, "hi", "");
+    asker_finish(&a);
+    assert_int_equal(a.frames, 4);
+    for (unsigned k = 0; k < 4; k++) {
+        assert_true(a.dues[k] == BEGIN + wanted_ms[k] * MS);
+    }
+    int64_t now_ns = a.dues[3] + 7 * MS;
+    post("/penstock/scenarios", say, 200);
+    ask(&b, true, "hi", "\"metadata\":{\"itl\":\"1ms\"},");
+    asker_finish(&b);
+    assert_true(b.dues[0] == now_ns + 3 * MS && b.dues[1] == now_ns + 4 * MS);
+    assert_true(b.dues[2] == now_ns + 1005 * MS);
+    asker_dispose(&a);
+    asker_dispose(&b);
+    close_world();
+}
+
+static void test_times_change_while_it_runs(void **state) {
+    struct asker a, b, c;
+    (void)state;
+    open_as("clock=manual ttft=10ms itl=10ms");
+    ask(&a, true, "count t to 3", "");
+    settle();
+    post("/penstock/config", "{\"ttft\":\"5ms\",\"itl\":\"gamma(4, 5ms)\"}", 200);
+    ask(&b, true, "count t to 3", "");
+    settle();
+    post("/penstock/config", "{\"profile\":\"llama-3.1-8b@a100\",\"max_batch\":2}", 200);
+    get(&c, HTTP_METHOD_GET, "/penstock/config", 200);
+    expect_text(&c, "\"itl\":\"gamma(4, 5ms)\"");
+    expect_text(&c, "\"prefill\":\"100us\"");
+    expect_text(&c, "\"max_batch\":2");
+    asker_dispose(&c);
+    post("/penstock/config", "{\"profile\":\"nobody\"}", 400);
+    post("/penstock/config", "{\"itl\":\"empirical(/etc/passwd)\"}", 400);
+    post("/penstock/clock?advance=1h", "", 200);
+    asker_finish(&a);
+    asker_finish(&b);
+    for (unsigned k = 0; k < 3; k++) {
+        assert_true(a.dues[k] == BEGIN + 10 * MS + k * 10 * MS);
+    }
+    expect_schedule(&b, "5ms", "gamma(4, 5ms)", BEGIN, 0, 1);
+    asker_dispose(&a);
+    asker_dispose(&b);
+    close_world();
+}
+
 /* ---- load ---- */
 
 static void test_slowdown(void **state) {
@@ -610,6 +675,8 @@ int main(void) {
         cmocka_unit_test(test_speed_burst_and_prefill),
         cmocka_unit_test(test_bad_times_are_refused),
         cmocka_unit_test(test_whole_answers_take_as_long),
+        cmocka_unit_test(test_scripted_times),
+        cmocka_unit_test(test_times_change_while_it_runs),
         cmocka_unit_test(test_slowdown),
         cmocka_unit_test(test_engine_batches_and_queues),
         cmocka_unit_test(test_engine_and_others),

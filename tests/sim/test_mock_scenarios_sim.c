@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Scenarios through the mock: every file of examples/scenarios in every dialect, streamed and whole,
- * and the control requests. */
+/* Scenarios through the mock: every file of examples/scenarios in every dialect, streamed and
+ * whole, and the control requests. */
 #include "mock_world.h"
 
 #include <dirent.h>

@@ -126,7 +126,7 @@ def versions():
     yield "|---|---|"
     for name in ("openai", "anthropic"):
         yield f"| `{name}` (Python) | {python[name]} |"
-    for name in sorted(set(node) - {"zod"}):
+    for name in sorted(set(node) - {"zod", "vitest"}):
         yield f"| `{name}` (Node) | {node[name]} |"
 
 

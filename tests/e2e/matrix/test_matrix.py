@@ -15,7 +15,8 @@ ALL = cells(CASES)
 @pytest.fixture(scope="module")
 def stack(module_world, request):
     """All that runs, with the cells of the tests that have been selected."""
-    params = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    params = [item.callspec.params for item in request.session.items
+              if item.module is request.module and hasattr(item, "callspec")]
     chosen = [p["cell"] for p in params if isinstance(p.get("cell"), Cell)]
     s = Stack(module_world, chosen)
     yield s

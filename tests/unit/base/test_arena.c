@@ -61,6 +61,23 @@ static void test_link(void **state) {
     bytes_unref(&shared);
 }
 
+static char order[8];
+
+static void note(void *self) {
+    strncat(order, self, sizeof order - 1 - strlen(order));
+}
+
+static void test_defer(void **state) {
+    (void)state;
+    struct arena *a = arena_new();
+    arena_defer(a, note, (char[]){"a"});
+    arena_defer(a, note, (char[]){"b"});
+    arena_defer(a, note, arena_printf(a, "c"));       /* the arena's own memory is still there */
+    assert_string_equal(order, "");
+    arena_free(a);
+    assert_string_equal(order, "cba");
+}
+
 #ifndef PENSTOCK_ARENA_SPLIT
 static void test_chunks(void **state) {
     (void)state;
@@ -99,6 +116,7 @@ int main(void) {
         cmocka_unit_test(test_aligned_zeroed_apart),
         cmocka_unit_test(test_dup_and_printf),
         cmocka_unit_test(test_link),
+        cmocka_unit_test(test_defer),
 #ifndef PENSTOCK_ARENA_SPLIT
         cmocka_unit_test(test_chunks),
 #endif

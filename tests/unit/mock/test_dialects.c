@@ -5,6 +5,7 @@
 
 #include "base/json_scan.h"
 #include "base/mem.h"
+#include "mock/given.h"
 #include "mock/history.h"
 
 static const struct reply_options plain = {.seed = 1, .created = 1700000000};
@@ -379,7 +380,7 @@ static void check_history(const struct dialect *d, const char *body, uint64_t se
     struct request_fault fault = {.message = ""};
     unsigned got = 0;
     decode(d, body, a, &rq);
-    int rc = history_check(&rq, api_of_dialect(d), seed, &fault, &got);
+    int rc = history_check(&rq, api_of_dialect(d), seed, NULL, &fault, &got);
     if ((rc == 0) != (status == 0) || (message && !strstr(fault.message, message))) {
         fail_msg("%s\n%s", body, fault.message);
     }
@@ -417,6 +418,30 @@ static void test_signatures_come_back(void **state) {
     check_history(&dialect_messages, changed(a, next, "\"thinking\":\"\"", "\"thinking\":\"mine\""), 1, 400, "Invalid `signature`");
     forget(&s);
     arena_free(a);
+}
+
+/* What a script gave, word for word, comes back like any other proof. */
+static void test_given_proofs_come_back(void **state) {
+    static const char body[] =
+        "{\"model\":\"m\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"q\"},"
+        "{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\",\"thinking\":\"so\",\"signature\":\"Z2l2ZW4=\"},"
+        "{\"type\":\"text\",\"text\":\"a\"}]},{\"role\":\"user\",\"content\":\"and?\"}]}";
+    const struct script_block block = {.kind = BLOCK_REASONING, .proof = SLICE("Z2l2ZW4=")};
+    const struct script script = {.blocks = &block, .n_blocks = 1};
+    const struct api *api = api_of_dialect(&dialect_messages);
+    struct given *given = given_new();
+    struct arena *a = arena_new();
+    struct llm_request rq;
+    struct request_fault fault;
+    unsigned status;
+    (void)state;
+    decode(&dialect_messages, body, a, &rq);
+    assert_int_equal(history_check(&rq, api, 1, given, &fault, &status), -ERR_USAGE);
+    given_add(given, &script);
+    assert_int_equal(history_check(&rq, api, 1, given, &fault, &status), 0);
+    assert_false(given_knows(given, SLICE("")));
+    arena_free(a);
+    given_free(&given);
 }
 
 static void test_messages_that_anthropic_refuses(void **state) {
@@ -560,6 +585,7 @@ int main(void) {
         cmocka_unit_test(test_cached_tokens),
         cmocka_unit_test(test_prompts_of_completions),
         cmocka_unit_test(test_signatures_come_back),
+        cmocka_unit_test(test_given_proofs_come_back),
         cmocka_unit_test(test_messages_that_anthropic_refuses),
         cmocka_unit_test(test_settings_that_anthropic_refuses),
         cmocka_unit_test(test_encrypted_reasoning_comes_back),

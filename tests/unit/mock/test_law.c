@@ -257,6 +257,44 @@ static void test_bad_laws(void **state) {
     check_bad("exponential(99999s)", "(mean)");
 }
 
+/* Whatever is written: refused, or a law that can be drawn from, printed, and read again. */
+static void test_any_text(void **state) {
+    static const char *const parts[] = {"normal", "lognormal", "gamma", "mixture", "pareto", "uniform", "exponential",
+                                        "empirical", "(", "(", ")", ")", ",", ",", ":", "=", "mean", "sd", "p99",
+                                        "median", "cv", "shape", "alpha", "min", "20ms", "5ms", "1s", "0", "0.5",
+                                        "10%", "3", " ", "99999999999", ".", "-1", "24000s", "\xff"};
+    unsigned taken = 0;
+    struct rng r, draws;
+    (void)state;
+    rng_seed(&r, 11);
+    rng_seed(&draws, 1);
+    for (unsigned i = 0; i < 100000; i++) {
+        char text[256] = "", out[LAW_TEXT_BYTES];
+        struct arena *own = arena_new();
+        const struct law_scope s = {.arena = own};
+        struct law l, again;
+        struct err e;
+        if (i % 2) {                                     /* likelier to be one */
+            snprintf(text, sizeof text, "%s(", parts[rng_below(&r, 7)]);
+        }
+        for (uint64_t n = 1 + rng_below(&r, 7); n > 0; n--) {
+            strcat(text, parts[rng_below(&r, sizeof parts / sizeof parts[0])]);
+        }
+        strcat(text, i % 2 ? ")" : "");
+        if (law_parse(slice_cstr(text), &s, &l, &e) == 0) {
+            taken++;
+            assert_in_range(law_draw(&l, &draws), 0, LAW_MAX_NS);
+            law_print(&l, out);
+            assert_int_equal(law_parse(slice_cstr(out), &s, &again, &e), 0);
+            assert_true(again.mean_ns == l.mean_ns && l.mean_ns >= 0 && l.mean_ns <= LAW_MAX_NS);
+        } else {
+            assert_true(strlen(e.text) > 10);
+        }
+        arena_free(own);
+    }
+    assert_true(taken > 500);
+}
+
 /* What comes over the network may not read files, and a place without an arena takes plain times.
  * */
 static void test_scopes(void **state) {
@@ -381,6 +419,7 @@ int main(void) {
         cmocka_unit_test(test_endless_tails_are_cut),
         cmocka_unit_test(test_printing),
         cmocka_unit_test(test_bad_laws),
+        cmocka_unit_test(test_any_text),
         cmocka_unit_test(test_scopes),
         cmocka_unit_test(test_copies),
         cmocka_unit_test(test_measured_times),

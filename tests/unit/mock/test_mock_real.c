@@ -105,7 +105,8 @@ static void test_steps_between_workers(void **state) {
     mock_stop(&m);
 }
 
-/* One engine and one prefix cache for all workers: everybody gets a seat, whoever leaves meanwhile. */
+/* One engine and one prefix cache for all workers: everybody gets a seat, whoever leaves meanwhile.
+ * */
 static void test_engine_between_workers(void **state) {
     static const char self[] = "GET /penstock/self HTTP/1.1\r\nhost: x\r\n\r\n";
     struct mock_options o;

@@ -56,6 +56,8 @@ static const struct {
     {"{dialect: messages}", CHAT, hello, false},
     {"{dialect: [responses, messages]}", MESSAGES, messages_result, true},
     {"{dialect: responses}", RESPONSES, responses_result, true},
+    {"{dialect: completions, user: once, turn: 1}", "/v1/completions",
+     "{\"model\":\"m\",\"prompt\":\"once upon a time\"}", true},
     {"{model: \"gpt-4*\"}", CHAT, hello, true},
     {"{model: gpt-4}", CHAT, hello, false},
     {"{model: [claude-*, \"gpt-?o-mini\"]}", CHAT, hello, true},

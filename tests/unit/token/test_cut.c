@@ -9,7 +9,7 @@ struct said {
     size_t bytes;
 };
 
-/* Says a text through windows of random sizes; each piece begins and ends where a character does. */
+/* Says a text through windows of random sizes; each piece ends where a character does. */
 static struct said say(const struct tokenizer *t, struct slice text, struct rng *r,
                        uint32_t most_wanted) {
     struct said said = {0, 0};
@@ -21,7 +21,8 @@ static struct said say(const struct tokenizer *t, struct slice text, struct rng 
         size_t window = TOKEN_AHEAD_BYTES + rng_below(r, TOKEN_AHEAD_BYTES);
         bool is_all = rng_below(r, 4) == 0 || window >= rest.len;
         uint32_t n, want = 1 + (uint32_t)rng_below(r, most_wanted);
-        size_t len = token_cut_next(&c, is_all ? rest : slice_sub(rest, 0, window), is_all, want, &n);
+        struct slice ahead = is_all ? rest : slice_sub(rest, 0, window);
+        size_t len = token_cut_next(&c, ahead, is_all, want, &n);
         assert_true(len > 0 && n > 0 && len <= rest.len && n < want + 4);
         said.bytes += len;
         said.tokens += n;
@@ -62,7 +63,8 @@ static void test_pieces_add_up(void **state) {
     const struct tokenizer *t = tokenizer_get(ENCODING_PIECES);
     for (unsigned round = 0; round < 50; round++) {
         random_text(&text, &r, rng_below(&r, 9000), 3);
-        assert_int_equal(say(t, buf_slice(&text), &r, 8).tokens, tokenizer_count(t, buf_slice(&text)));
+        struct said said = say(t, buf_slice(&text), &r, 8);
+        assert_int_equal(said.tokens, tokenizer_count(t, buf_slice(&text)));
     }
     buf_dispose(&text);
 }
@@ -70,7 +72,7 @@ static void test_pieces_add_up(void **state) {
 /* Runs that no window shows the end of: of one letter, of marks, of blanks without line ends. */
 static void test_long_runs_add_up(void **state) {
     static const char *const units[] = {"a", "A", "ab", "!", " ", "\xf0\x9f\x98\x80", "\xe4\xb8\xad",
-                                        "=-", "\xff", "\n", "xyzzy", "\xf0\x93\x80\x80"};
+                                        "=-", "\xff", "\n", "xyzzy", "\xe3\x90\x80"};
     (void)state;
     struct buf text;
     struct rng r;

@@ -80,12 +80,13 @@ static void test_long_runs_are_counted(void **state) {
         unsigned times;
         uint64_t o200k, cl100k;
     } rows[] = {
-        {"a", 800000, 100000, 100000},
-        {" ", 1280000, 10000, 10000},
-        {"\xf0\x9f\x98\x80", 200000, 200000, 400000},
-        {"\x80", 500000, 500000, 500000},
-        {"\n ", 200000, 0, 0},
-        {"\xe4\xb8\xad" "A", 200000, 400000, 400000},
+        {"a", 400000, 50000, 50000},
+        {" ", 640000, 5000, 5000},
+        {"\xf0\x9f\x98\x80", 100000, 100000, 200000},
+        {"\x80", 300000, 300000, 300000},
+        {"internationalisation", 10000, 20000, 0},   /* 0: only that it ends */
+        {"\n ", 100000, 0, 0},
+        {"\xe4\xb8\xad" "A", 100000, 200000, 200000},
     };
     (void)state;
     struct buf text;
@@ -95,10 +96,8 @@ static void test_long_runs_are_counted(void **state) {
         for (unsigned n = 0; n < rows[i].times; n++) append(&text, slice_cstr(rows[i].unit));
         uint64_t o200k = tokenizer_count(exact_tokenizer(ENCODING_O200K), buf_slice(&text));
         uint64_t cl100k = tokenizer_count(exact_tokenizer(ENCODING_CL100K), buf_slice(&text));
-        if (rows[i].o200k) {
-            assert_int_equal(o200k, rows[i].o200k);
-            assert_int_equal(cl100k, rows[i].cl100k);
-        }
+        if (rows[i].o200k) assert_int_equal(o200k, rows[i].o200k);
+        if (rows[i].cl100k) assert_int_equal(cl100k, rows[i].cl100k);
     }
     buf_dispose(&text);
 }

@@ -27,8 +27,8 @@ static inline void append(struct buf *b, struct slice s) {
     assert_int_equal(buf_append(b, s), 0);
 }
 
-/* Appends some bytes of some kind: words, blanks, marks, other scripts, bytes that are no UTF-8, and
- * sometimes a long run. */
+/* Appends some bytes of some kind: words, blanks, marks, other scripts, bytes that are no UTF-8,
+ * and sometimes a long run. */
 static inline void append_random(struct buf *b, struct rng *r, size_t longest_run) {
     static const char *const bits[] = {
         "the", "Token", "HTTPServer", "it's", "WE'LL", "12345", " ", "  ", "\n", " \n\n", "\t", "!", "...",
