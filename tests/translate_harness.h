@@ -29,7 +29,8 @@ struct harness {
 static inline int harness_open(struct harness *h, const char *from, const char *to,
                                const char *preset, struct slice body, struct buf *sent,
                                struct request_fault *fault) {
-    *h = (struct harness){.from = dialect_find(slice_cstr(from)), .to = dialect_find(slice_cstr(to))};
+    *h = (struct harness){.from = dialect_find(slice_cstr(from)),
+                          .to = dialect_find(slice_cstr(to))};
     const struct preset *row = preset_find(preset);
     if (!h->from || !h->to || !row) abort();
     h->caps = &row->caps;
@@ -223,8 +224,8 @@ static inline bool harness_tell_body(const struct harness *h, struct slice body,
 }
 
 /* Reads what harness_stream wrote, as a client would. True: the grammar of its dialect holds, and
- * `told` (may be NULL) has what it says, nothing when that is an error. e: the rule that was broken.
- * Usage is told where the client asked for it. */
+ * `told` (may be NULL) has what it says, nothing when that is an error. e: the rule that was
+ * broken. Usage is told where the client asked for it. */
 static inline bool harness_read(const struct harness *h, struct slice stream, struct buf *told,
                                 struct err *e) {
     struct harness_reader r = {.d = h->from};

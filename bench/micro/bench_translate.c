@@ -3,8 +3,8 @@
  * is translated, for every pair of dialects, on one core. Build it with `meson compile
  * bench_translate` in a release build.
  *
- * The upstream's stream is what the dialect's own encoder writes: a text of many tokens. "passed" is
- * the work of the same-dialect path: parse, decode for the meter, copy the frame. */
+ * The upstream's stream is what the dialect's own encoder writes: a text of many tokens. "passed"
+ * is the work of the same-dialect path: parse, decode for the meter, copy the frame. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -182,7 +182,8 @@ int main(void) {
     for (unsigned u = 0; dialects[u]; u++) {
         double passed = measure(dialects[u], dialects[u], 0);
         for (unsigned c = 0; dialects[c]; c++) {
-            if (c != u && dialects[u] != &dialect_completions) measure(dialects[c], dialects[u], passed);
+            if (c != u && dialects[u] != &dialect_completions)
+                measure(dialects[c], dialects[u], passed);
         }
     }
     return 0;

@@ -13,8 +13,8 @@ static inline void option_keep(struct buf *to, struct slice s) {
     buf_init(to, ENCODE_OPTION_BYTES);
     if (buf_append(to, slice_sub(s, 0, ENCODE_OPTION_BYTES))) return; /* cannot be */
 }
-/* What the answer said is repeated where it is of the client's own dialect; of another's it is ours,
- * if there is any. */
+/* What the answer said is repeated where it is of the client's own dialect; of another's it is
+ * ours, if there is any. */
 static inline struct slice told_or_ours(bool is_own, struct slice told, struct slice ours) {
     return told.len > 0 && (is_own || ours.len == 0) ? told : ours;
 }
@@ -34,7 +34,8 @@ static inline void usage_keep(struct usage_kept *k, const struct usage *u) {
     k->usage = *u;
     k->has_usage = true;
     buf_reset(&k->wire);
-    if (buf_append(&k->wire, u->wire)) buf_reset(&k->wire); /* absurdly large: the counters will do */
+    /* absurdly large: the counters will do */
+    if (buf_append(&k->wire, u->wire)) buf_reset(&k->wire);
     k->usage.wire = buf_slice(&k->wire);
 }
 /* NULL: none was told. Valid until the next is kept. */

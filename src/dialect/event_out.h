@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The way out of a decoder: one event is kept back, so that the last of a frame can be marked. After
- * the sink has said stop no event follows. */
+/* The way out of a decoder: one event is kept back, so that the last of a frame can be marked.
+ * After the sink has said stop no event follows. */
 #ifndef PENSTOCK_DIALECT_EVENT_OUT_H
 #define PENSTOCK_DIALECT_EVENT_OUT_H
 

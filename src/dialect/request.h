@@ -53,8 +53,8 @@ struct part {
      * it; after request_adapt: as the target takes it, empty when it takes none */
     struct slice proof;
     struct slice item_id;            /* responses: the item's own id; empty: none */
-    /* responses: the message item that the part is content of (its other members); parts of one item
-     * share it. NULL: the part is an item itself, or of another dialect */
+    /* responses: the message item that the part is content of (its other members); parts of one
+     * item share it. NULL: the part is an item itself, or of another dialect */
     const struct responses_item *message_item;
     /* TOOL_RESULT with content of its own parts (text then empty): n_inner > 0 */
     struct part *inner;
@@ -191,7 +191,8 @@ struct llm_request {
     struct slice previous_response_id, conversation, prompt, truncation;
     bool has_item_reference;
     struct slice mcp_servers;        /* messages, beta: raw */
-    struct slice thread;             /* messages, beta: raw; a conversation that the provider keeps */
+    /* messages, beta: raw; a conversation that the provider keeps */
+    struct slice thread;
     struct slice cache_control;      /* messages, top level: raw */
     /* completions: exactly one of the two is used by whoever takes it */
     bool is_completion;              /* the prompt is messages[0], of the user */

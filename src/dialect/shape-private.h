@@ -8,9 +8,9 @@
  *   IDLE ──ready──▶ WAITING ──slot is free──▶ OPEN ──▶ CLOSED
  *
  * Where the client's dialect is sequential there is one slot: it is freed when the upstream ends
- * the block, or, for a call, when its arguments are complete and another lane waits. Elsewhere there
- * is a slot for each. Content that comes for a lane that is not open is kept in its queue; ready lanes
- * take the slot in the order in which they became ready. */
+ * the block, or, for a call, when its arguments are complete and another lane waits. Elsewhere
+ * there is a slot for each. Content that comes for a lane that is not open is kept in its queue;
+ * ready lanes take the slot in the order in which they became ready. */
 #ifndef PENSTOCK_DIALECT_SHAPE_PRIVATE_H
 #define PENSTOCK_DIALECT_SHAPE_PRIVATE_H
 

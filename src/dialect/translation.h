@@ -15,8 +15,10 @@ struct tool_name {
     struct tool_name *next;
     struct slice name, name_space;   /* the client's */
     struct slice sent;
-    enum tool_kind kind;             /* what the client declared; TOOL_OTHER: history alone knows it */
-    bool is_custom;                  /* the client's tool is a custom one, the upstream's a function */
+    /* what the client declared; TOOL_OTHER: history alone knows it */
+    enum tool_kind kind;
+    /* the client's tool is a custom one, the upstream's a function */
+    bool is_custom;
 };
 struct tool_id {
     struct tool_id *next;
@@ -46,7 +48,8 @@ struct translation {
 
 struct translation *translation_new(struct arena *a, const struct dialect *from,
                                     const struct dialect *to, const struct capabilities *caps);
-/* Notes a harmless field that the target cannot carry. name: "logit_bias", "tools[].cache_control". */
+/* Notes a harmless field that the target cannot carry. name: "logit_bias", "tools[].cache_control".
+ * */
 void translation_drop(struct translation *t, const char *name);
 void translation_drop_slice(struct translation *t, struct slice name);
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* GET /models and /models/{id}: the configured names, as OpenAI lists them, or as Anthropic does for
- * a client that sends anthropic-version. */
+/* GET /models and /models/{id}: the configured names, as OpenAI lists them, or as Anthropic does
+ * for a client that sends anthropic-version. */
 #include <stdio.h>
 #include <time.h>
 

@@ -601,7 +601,8 @@ static void put_model(struct relay *r) {
 /* Of an endpoint without a dialect only the model is looked at. */
 static int peek_model_only(struct relay *r, struct envelope *env, struct request_fault *fault) {
     static const char *const names[] = {"model"};
-    struct peek p = {.body = r->body, .a = r->ex->arena, .fault = fault, .names = names, .n_names = 1};
+    struct peek p = {
+        .body = r->body, .a = r->ex->arena, .fault = fault, .names = names, .n_names = 1};
     *env = (struct envelope){.n = 1, .max_tokens = -1, .store = -1};
     int rc = peek_scan(&p);
     if (rc)
@@ -631,7 +632,8 @@ static bool route(struct relay *r, struct envelope *env) {
     struct worker *w = r->worker;
     if (peek_body(r, env) < 0)
         return false;
-    memcpy(r->model, env->model.ptr, env->model.len < MODEL_BYTES ? env->model.len : MODEL_BYTES - 1);
+    memcpy(r->model, env->model.ptr,
+           env->model.len < MODEL_BYTES ? env->model.len : MODEL_BYTES - 1);
     r->stream = env->stream;
     const struct config_model *m = config_route(w->gateway->config, env->model);
     if (!m) {

@@ -11,9 +11,9 @@
  * the client's leg, the upstream's leg waits a moment for its last chunk so that its connection can
  * be reused.
  *
- * A translated stream: relay_begin decodes the body, adapts it and encodes it in the upstream's words
- * → every frame's events go through the shaper into the client's encoder, which appends to the
- * worker's batch → the first bytes that it makes commit the status.
+ * A translated stream: relay_begin decodes the body, adapts it and encodes it in the upstream's
+ * words → every frame's events go through the shaper into the client's encoder, which appends to
+ * the worker's batch → the first bytes that it makes commit the status.
  *
  * A failure: the call's on_fail (or a limit, a timeout, a bad frame) is turned into a fault
  * (fault.c). With commit NONE it is an HTTP error, after it a well-formed error event and the end
@@ -182,8 +182,8 @@ bool relay_translate(struct relay *r, const char *upstream_model);
 /* The same dialect on both sides: proofs of reasoning in envelopes (proof.h) are unwrapped for the
  * family that made them and dropped for others, in r->body. False: refused. */
 bool relay_readdress_proofs(struct relay *r);
-/* One event of the upstream's on its way to the client: 0, or a negative error kind with its text in
- * e. *out_content: something that counts as content went out. */
+/* One event of the upstream's on its way to the client: 0, or a negative error kind with its text
+ * in e. *out_content: something that counts as content went out. */
 int relay_translate_event(struct relay *r, const struct event *ev, bool *out_content,
                           struct err *e) MUST_CHECK;
 /* What an encoder of ours is to say that the upstream does not. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The stream: upstream's bytes → frames → meter and edits, or translation → the worker's batch. Of one
- * dialect per frame: no copy but the one into the batch, no allocation. */
+/* The stream: upstream's bytes → frames → meter and edits, or translation → the worker's batch. Of
+ * one dialect per frame: no copy but the one into the batch, no allocation. */
 #include <stdio.h>
 
 #include "gateway/state.h"
@@ -306,7 +306,8 @@ static int translated_output(struct relay *r, const struct frame_facts *facts, s
 }
 
 static int translation_failed(struct relay *r, const struct frame_facts *facts) {
-    return fail_frame(r, facts->failure == -ERR_LIMIT ? FAULT_UPSTREAM_LIMIT : FAULT_UPSTREAM_PROTOCOL,
+    return fail_frame(r,
+                      facts->failure == -ERR_LIMIT ? FAULT_UPSTREAM_LIMIT : FAULT_UPSTREAM_PROTOCOL,
                       facts->e.text);
 }
 

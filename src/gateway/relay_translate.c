@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Between two dialects: the request on its way up, and each event on its way down.
  *
- * The request is decoded, adapted and encoded in the exchange's arena, which dies at the first event
- * of a stream. What the answer needs of it (names, ids, stops) is copied into the leg's own. */
+ * The request is decoded, adapted and encoded in the exchange's arena, which dies at the first
+ * event of a stream. What the answer needs of it (names, ids, stops) is copied into the leg's own.
+ * */
 #include <stdio.h>
 
 #include "dialect/estimate.h"

@@ -103,7 +103,8 @@ static bool has_members(struct slice object, const char *const *names) {
 }
 
 /* The dialect's own shape passes as it is; everything else is put into it. */
-static bool is_canonical_error(const struct relay *r, struct slice body, const struct api_error *er) {
+static bool is_canonical_error(const struct relay *r, struct slice body,
+                               const struct api_error *er) {
     static const char *const openai[] = {"message", "type", "code", NULL},
                              *const anthropic[] = {"message", "type", NULL};
     bool is_anthropic = dialect_is_anthropic(r->client);
@@ -161,8 +162,9 @@ static int append_error_event(struct relay *r, const struct api_error *er) {
 static void send_error(struct relay *r, const struct api_error *er, struct slice as_is) {
     static const struct api_error withheld = {.message = {WITHHELD, sizeof WITHHELD - 1}, .type = {"server_error", 12}};
     struct api_error theirs = *er;
-    if (relay_holds_key(r, as_is) || relay_holds_key(r, er->message) || relay_holds_key(r, er->raw) ||
-        relay_holds_key(r, er->type) || relay_holds_key(r, er->code) || relay_holds_key(r, er->param)) {
+    if (relay_holds_key(r, as_is) || relay_holds_key(r, er->message) ||
+        relay_holds_key(r, er->raw) || relay_holds_key(r, er->type) ||
+        relay_holds_key(r, er->code) || relay_holds_key(r, er->param)) {
         theirs = withheld;
         theirs.status = er->status;
         as_is = SLICE_NULL;
@@ -201,7 +203,8 @@ static bool key_is_refused(struct relay *r, unsigned status) {
 /* The event's texts die with it. */
 struct api_error relay_keep_error(struct arena *a, const struct api_error *er) {
     struct api_error kept = *er;
-    struct slice *texts[] = {&kept.message, &kept.type, &kept.code, &kept.param, &kept.raw, &kept.request_id};
+    struct slice *texts[] = {&kept.message, &kept.type, &kept.code,
+                             &kept.param,   &kept.raw,  &kept.request_id};
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++)
         if (texts[i]->ptr)
             *texts[i] = arena_dup(a, *texts[i]);

@@ -202,9 +202,9 @@ static bool part_is_reasoning(const struct part *p) {
     return p->kind == PART_REASONING || p->kind == PART_REDACTED;
 }
 
-/* Calls, and no proof of reasoning beside them, or one that cannot be relied upon: helpers of chat's
- * SDKs put fields that they do not know together by their last piece, so that the text is not what
- * was signed. */
+/* Calls, and no proof of reasoning beside them, or one that cannot be relied upon: helpers of
+ * chat's SDKs put fields that they do not know together by their last piece, so that the text is
+ * not what was signed. */
 static bool needs_recall(const struct message *m, bool is_chat) {
     bool has_call = false;
     for (unsigned i = 0; i < m->n_parts; i++) {

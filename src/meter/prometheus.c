@@ -37,7 +37,8 @@ struct metric {
 /* ---- where the samples of `struct meter` come from ---- */
 
 static emit_fn emit_streams_open, emit_requests_open, emit_requests, emit_tokens, emit_usage,
-    emit_frames, emit_stalls, emit_by_dialect, emit_order, emit_dropped, emit_ttft, emit_itl, emit_duration;
+    emit_frames, emit_stalls, emit_by_dialect, emit_order, emit_dropped, emit_ttft, emit_itl,
+    emit_duration;
 
 #define US(n) ((n) * NS_PER_US)
 #define MS(n) ((n) * NS_PER_MS)

@@ -151,8 +151,8 @@ static void take_object(struct job *j) {
     struct slice text = buf_slice(&j->events), mark = SLICE("data: ");
     struct arena *a = arena_new();
     const char *at = memmem(text.ptr, text.len, mark.ptr, mark.len);
-    struct slice data = at ? slice_make(at + mark.len, text.len - (size_t)(at + mark.len - text.ptr))
-                           : SLICE_NULL;
+    struct slice data =
+        at ? slice_make(at + mark.len, text.len - (size_t)(at + mark.len - text.ptr)) : SLICE_NULL;
     data.len = data.ptr ? json_text_value_end(data, 0) : 0;
     struct slice object = json_member(data, SLICE("response"), a);
     j->has_failed |= buf_append(&j->object, object) < 0 ||

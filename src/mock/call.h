@@ -38,7 +38,8 @@ struct mock_call {
     struct llm_request rq;
     struct knobs k;
     const struct script *script;     /* NULL: the generator makes it up */
-    struct stored_turn turn;         /* responses: what it refers to, and whether it is remembered */
+    /* responses: what it refers to, and whether it is remembered */
+    struct stored_turn turn;
     struct job *job;                 /* background.c: who takes the answer; else NULL */
     struct slice session;            /* x-penstock-session, else the request's user; may be empty */
     uint64_t journal;                /* its entry; 0: none */
@@ -61,8 +62,8 @@ void mock_call_journal(struct mock_call *c, struct slice model, bool stream);
  * to. 0 or -ERR_USAGE with the fault and its status. */
 int mock_call_decode(struct mock_call *c, struct request_fault *fault,
                      unsigned *out_status) MUST_CHECK;
-/* call_validate.c: looks for broken rules, which the journal and the head then tell. False: answered
- * (--strict). */
+/* call_validate.c: looks for broken rules, which the journal and the head then tell. False:
+ * answered (--strict). */
 bool mock_call_validate(struct mock_call *c);
 /* Of a request that cannot be read, or a history that does not fit: told in the same way. */
 void mock_call_refuse(struct mock_call *c, enum rule_id rule, const struct request_fault *fault,

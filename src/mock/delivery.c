@@ -589,7 +589,9 @@ void delivery_recheck_step(struct delivery *d) {
 }
 
 static enum journal_end end_of(const struct delivery *d, bool is_cancelled) {
-    bool is_whole = d->streams ? d->reply_is_over && !d->has_failed : !d->wire;
+    bool is_whole = d->wire      ? !wire_is_cut(d->wire)
+                    : d->streams ? d->reply_is_over && !d->has_failed
+                                 : true;
     return is_cancelled ? JOURNAL_CANCELLED : is_whole ? JOURNAL_COMPLETED : JOURNAL_BROKEN;
 }
 

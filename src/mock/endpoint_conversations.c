@@ -186,7 +186,8 @@ static void serve(struct mock_call *c) {
     else stored_respond_no_such(c, true);
 }
 
-static void answer(struct mock_worker *w, struct http_exchange *ex, void (*with)(struct mock_call *)) {
+static void answer(struct mock_worker *w, struct http_exchange *ex,
+                   void (*with)(struct mock_call *)) {
     struct mock_call c;
     if (mock_call_begin(&c, w, ex)) {
         c.api = api_of_dialect(&dialect_responses);

@@ -39,7 +39,7 @@ const struct fault_key_row fault_keys[FAULT_KEY_COUNT] = {
 
 const struct fault_when_row fault_when_keys[] = {
     {"rate", "SHARE", "Of the requests that fit: `5%` or `0.05`, drawn by seed and request."},
-    {"start", "TIME", "Not before so long after the mock's start."},
+    {"start", "TIME", "Not before so long after it was set: the mock's start, or the change."},
     {"duration", "TIME", "For so long; with `period` so long in each."},
     {"period", "TIME", "Again and again."},
     {"count", "N", "So many times, then never again."},
@@ -141,7 +141,7 @@ static int parse_rate(struct slice text, double *out) {
     memcpy(copy, text.ptr, len);
     copy[len] = '\0';
     *out = strtod(copy, &end) / (is_percent ? 100 : 1);
-    return *end == '\0' && isfinite(*out) && *out <= 1 ? 0 : -ERR_USAGE;
+    return end == copy + len && isfinite(*out) && *out <= 1 ? 0 : -ERR_USAGE;
 }
 
 static int parse_glob(struct slice text, char out[FAULT_GLOB_BYTES]) {
@@ -262,6 +262,15 @@ static int check_when(const struct fault_use *u, const struct fault_when *w, str
     return 0;
 }
 
+static bool is_text(struct slice s) {
+    for (size_t i = 0; i < s.len; i++) {
+        if ((unsigned char)s.ptr[i] < ' ') {
+            return false;
+        }
+    }
+    return slice_utf8_valid(s) == s.len;
+}
+
 int fault_parse(struct slice spec, struct fault_use *out, struct fault_when *when, struct err *e) {
     spec = slice_trim(spec);
     ptrdiff_t colon = slice_index(spec, ':');
@@ -271,6 +280,9 @@ int fault_parse(struct slice spec, struct fault_use *out, struct fault_when *whe
     *out = (struct fault_use){.row = fault_find(slice_trim(name))};
     if (!out->row) {
         return unknown_fault(name, e);
+    }
+    if (!is_text(spec)) {
+        return err_set(e, ERR_USAGE, "fault '%s': a spec is one line of text", out->row->name);
     }
     if (spec.len >= sizeof out->spec) {
         return err_set(e, ERR_USAGE, "fault '%s': a spec has at most %zu bytes", out->row->name,

@@ -37,7 +37,7 @@ static const struct outcome {
 
 static int put_intro(struct buf *out) {
     return buf_append(out, SLICE(
-        "<!-- Made from src/mock/fault_table.c. -->\n"
+        "<!-- Made by `penstock mock --docs faults`: change src/mock/fault_table.c instead. -->\n"
         "# Faults of the mock\n\n"
         "`penstock mock` fails on demand, in one request or in many. A fault is asked for by its name, with "
         "parameters behind a colon:\n\n"
@@ -115,9 +115,10 @@ static int put_rules(struct buf *out) {
 static int put_legend(struct buf *out) {
     int rc = buf_append(out, SLICE(
         "## Who notices\n\n"
-        "What a client can see of a stream with each fault, at its defaults. The first four columns are our own "
-        "reader's word (HTTP client, event parser, decoder and checker of the dialect), the others what official "
-        "Python SDKs do (openai: Chat and Responses; anthropic: Messages). Tests hold both true.\n\n"));
+        "What a client can see of a stream with each fault, at its defaults. The columns with a dialect's name are "
+        "our own reader's word (HTTP client, event parser, decoder and checker of the dialect); the next one is its "
+        "word on answers in one piece, in the same four dialects; the last ones are what official Python SDKs do "
+        "with a stream (openai: Chat and Responses; anthropic: Messages). Tests hold all of it true.\n\n"));
     for (unsigned i = 0; i < sizeof sights / sizeof sights[0]; i++) {
         rc |= TEXT(out, "- `%c` %s\n", sights[i].letter, sights[i].meaning);
     }
@@ -133,14 +134,15 @@ static int put_matrix(struct buf *out) {
     for (unsigned k = 0; k < API_COUNT; k++) {
         rc |= TEXT(out, " %s |", api_at(k)->dialect->name);
     }
-    rc |= buf_append(out, SLICE(" SDK chat | SDK responses | SDK messages |\n"
-                                "|---|---|---|---|---|---|---|---|\n"));
+    rc |= buf_append(out, SLICE(" not streamed | SDK chat | SDK responses | SDK messages |\n"
+                                "|---|---|---|---|---|---|---|---|---|\n"));
     for (unsigned i = 0; i < fault_count; i++) {
         const struct mock_fault *f = &fault_table[i];
         rc |= TEXT(out, "| `%s` |", f->name);
         for (unsigned k = 0; k < API_COUNT; k++) {
             rc |= TEXT(out, " `%c` |", f->seen[k]);
         }
+        rc |= TEXT(out, " `%s` |", f->seen_whole);
         for (unsigned k = 0; k < 3; k++) {
             rc |= f->sdk ? TEXT(out, " `%c` |", f->sdk[k]) : TEXT(out, " |");
         }

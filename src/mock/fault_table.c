@@ -14,15 +14,15 @@ const char *const fault_level_names[] = {
 #define HOW {FAULT_KEY_HOW, "end", "end|fin|rst"}
 #define BODY {FAULT_KEY_BODY, "json", "json|html|text|empty"}
 #define RETRY {FAULT_KEY_RETRY, "1s", NULL}
-#define STATUS_ROW(code)                                                                           \
-    .name = #code, .kind = FAULT_STATUS, .level = FAULT_LEVEL_STATUS, .status = code, \
+#define STATUS_ROW(code)                                                                            \
+    .name = #code, .kind = FAULT_STATUS, .level = FAULT_LEVEL_STATUS, .status = code,               \
     .seen = "ssss", .seen_whole = "ssss", .sdk = "xxx"
 
 const struct mock_fault fault_table[] = {
     /* ---- errors instead of answers ---- */
     {STATUS_ROW(400), .settings = {{FAULT_KEY_TYPE, "value", "value|missing|json|context|policy"}},
-     .description = "An invalid parameter; or one that is missing, a body that is no JSON, a prompt "
-                    "that is too long, a content policy."},
+     .description = "An invalid parameter; or one that is missing, a body that is no JSON, a "
+                    "prompt that is too long, a content policy."},
     {STATUS_ROW(401), .settings = {{FAULT_KEY_TYPE, "key", "key|none"}},
      .description = "The key is wrong, or there is none."},
     {STATUS_ROW(403), .settings = {{FAULT_KEY_TYPE, "region", "region|model"}},
@@ -36,8 +36,9 @@ const struct mock_fault fault_table[] = {
     {STATUS_ROW(422), .description = "Understood and refused."},
     {STATUS_ROW(429),
      .settings = {{FAULT_KEY_TYPE, "requests", "requests|tokens|quota"}, RETRY},
-     .description = "A rate limit is met, of requests or of tokens: with the provider's rate-limit "
-                    "headers, retry-after and retry-after-ms. `type=quota`: the fault quota."},
+     .description = "A rate limit is met, of requests or of tokens: with the provider's "
+                    "rate-limit headers, retry-after and retry-after-ms. `type=quota`: the "
+                    "fault quota."},
     {STATUS_ROW(500), .settings = {BODY}, .description = "An error inside the provider."},
     {STATUS_ROW(502), .settings = {BODY}, .description = "Something behind the provider failed."},
     {STATUS_ROW(503), .settings = {BODY, RETRY}, .description = "Overloaded; with retry-after."},
@@ -51,13 +52,12 @@ const struct mock_fault fault_table[] = {
      .description = "The prompt is too long for the model: context_length_exceeded, in the "
                     "provider's words and with these numbers."},
     {.name = "content-policy", .kind = FAULT_STATUS, .level = FAULT_LEVEL_STATUS, .status = 400,
-
      .seen = "ssss", .seen_whole = "ssss", .sdk = "xxx",
      .description = "The prompt is against the content policy."},
     {.name = "quota", .kind = FAULT_STATUS, .level = FAULT_LEVEL_STATUS, .status = 429,
      .seen = "ssss", .seen_whole = "ssss", .sdk = "xxx",
-     .description = "Nothing is left to pay with: insufficient_quota, x-should-retry: false and no "
-                    "retry-after. Messages: 402, billing_error."},
+     .description = "Nothing is left to pay with: insufficient_quota, x-should-retry: false and "
+                    "no retry-after. Messages: 402, billing_error."},
     {.name = "html-error", .kind = FAULT_STATUS, .level = FAULT_LEVEL_STATUS, .status = 502,
      .settings = {{FAULT_KEY_STATUS, "502", NULL}},
      .seen = "ssss", .seen_whole = "ssss", .sdk = "xxx", .rule = "api.error-body",
@@ -86,9 +86,9 @@ const struct mock_fault fault_table[] = {
      .description = "The connection is closed in good order instead of an answer."},
     {.name = "reset-early", .kind = FAULT_RESET_EARLY, .level = FAULT_LEVEL_CONNECTION,
      .seen = "hhhh", .seen_whole = "hhhh", .sdk = "xxx", .rule = "http.complete",
-     .description = "The connection is reset while the request is still coming: as soon as its head "
-                    "is there, when the header or the provider's schedule asks for it; a model's "
-                    "name or metadata are known when all has come."},
+     .description = "The connection is reset while the request is still coming: as soon as its "
+                    "head is there, when the header or the provider's schedule asks for it; a "
+                    "model's name or metadata are known when all has come."},
     {.name = "refuse", .kind = FAULT_REFUSE, .level = FAULT_LEVEL_CONNECTION,
      .settings = {{FAULT_KEY_FOR, "1s", NULL}},
      .seen = "hhhh", .seen_whole = "hhhh", .sdk = "xxx", .rule = "http.complete",
@@ -97,19 +97,19 @@ const struct mock_fault fault_table[] = {
     {.name = "accept-reset", .kind = FAULT_ACCEPT_RESET, .level = FAULT_LEVEL_CONNECTION,
      .settings = {{FAULT_KEY_FOR, "1s", NULL}},
      .seen = "hhhh", .seen_whole = "hhhh", .sdk = "xxx", .rule = "http.complete",
-     .description = "The connection is reset, and for a while new ones are accepted and reset before "
-                    "anything is read."},
+     .description = "The connection is reset, and for a while new ones are accepted and reset "
+                    "before anything is read."},
     {.name = "tls-handshake", .kind = FAULT_TLS_HANDSHAKE, .level = FAULT_LEVEL_CONNECTION,
      .settings = {{FAULT_KEY_FOR, "1s", NULL}},
      .seen = "hhhh", .seen_whole = "hhhh", .sdk = "xxx", .rule = "http.complete",
-     .description = "The connection is reset, and for a while new ones are cut in the middle of the "
-                    "TLS handshake, behind the client's first words. Without TLS: behind the first "
-                    "bytes of the request."},
+     .description = "The connection is reset, and for a while new ones are cut in the middle of "
+                    "the TLS handshake, behind the client's first words. Without TLS: behind "
+                    "the first bytes of the request."},
     {.name = "tls-abort", .kind = FAULT_TLS_ABORT, .level = FAULT_LEVEL_CONNECTION,
      .settings = {AFTER}, .seen = "hhhh", .seen_whole = "hhhh", .sdk = "xxx",
      .rule = "http.complete",
-     .description = "After so many tokens the TCP connection ends without TLS's goodbye. Without "
-                    "TLS: as `cut:how=fin`.",
+     .description = "After so many tokens the TCP connection ends without TLS's goodbye. "
+                    "Without TLS: as `cut:how=fin`.",
      .whole = "The same in the middle of the body."},
 
     /* ---- HTTP ---- */
@@ -139,8 +139,8 @@ const struct mock_fault fault_table[] = {
     {.name = "interim", .kind = FAULT_INFORMATIONAL, .level = FAULT_LEVEL_HTTP,
      .settings = {{FAULT_KEY_STATUS, "100", "100|102|103"}, {FAULT_KEY_N, "1", NULL}},
      .seen = "....", .seen_whole = "....", .sdk = "===",
-     .description = "So many interim responses (100 Continue, 102 Processing, 103 Early Hints) before "
-                    "the true one, that nobody asked for."},
+     .description = "So many interim responses (100 Continue, 102 Processing, 103 Early Hints) "
+                    "before the true one, that nobody asked for."},
     {.name = "http10", .kind = FAULT_HTTP10, .level = FAULT_LEVEL_HTTP,
      .seen = "....", .seen_whole = "....", .sdk = "===",
      .description = "An HTTP/1.0 response without a length: its body ends where the connection "
@@ -149,10 +149,9 @@ const struct mock_fault fault_table[] = {
      .settings = {{FAULT_KEY_TYPE, "letters", "letters|version|icy"}},
      .seen = "hhhh", .seen_whole = "hhhh", .sdk = "xxx",
      .rule = "http.status-line",
-     .description = "A status line that is none: letters for digits, a version that there is not, "
-                    "another protocol."},
+     .description = "A status line that is none: letters for digits, a version that there is "
+                    "not, another protocol."},
     {.name = "double-headers", .kind = FAULT_DOUBLE_HEADERS, .level = FAULT_LEVEL_HTTP,
-
      .seen = "....", .seen_whole = "....", .sdk = "===",
      .description = "Every header twice, but for those of the framing."},
     {.name = "huge-header", .kind = FAULT_HUGE_HEADER, .level = FAULT_LEVEL_HTTP,
@@ -169,8 +168,8 @@ const struct mock_fault fault_table[] = {
     {.name = "short-length", .kind = FAULT_SHORT_LENGTH, .level = FAULT_LEVEL_HTTP,
      .settings = {{FAULT_KEY_BYTES, "600", NULL}},
      .seen = "jjjg", .seen_whole = "jjjj", .sdk = "~~~", .rule = "http.framing",
-     .description = "A content-length instead of chunks that is too short: the rest stands where the "
-                    "next response should.",
+     .description = "A content-length instead of chunks that is too short: the rest stands "
+                    "where the next response should.",
      .whole = "A content-length that is too short, by half at least."},
     {.name = "bad-chunk-size", .kind = FAULT_CHUNK_SIZE, .level = FAULT_LEVEL_HTTP,
      .settings = {AFTER}, .seen = "hhhh", .seen_whole = "hhhh", .sdk = "xxx",
@@ -189,8 +188,8 @@ const struct mock_fault fault_table[] = {
      .description = "Bytes behind the end of the body, on a connection that goes on."},
     {.name = "gzip", .kind = FAULT_GZIP, .level = FAULT_LEVEL_HTTP,
      .seen = "....", .seen_whole = "....", .sdk = "===",
-     .description = "The body is gzipped, flushed with every write, whether or not the client asked "
-                    "for it."},
+     .description = "The body is gzipped, flushed with every write, whether or not the client "
+                    "asked for it."},
     {.name = "gzip-unlabeled", .kind = FAULT_GZIP_UNLABELED, .level = FAULT_LEVEL_HTTP,
      .seen = "gggg", .seen_whole = "ffff", .sdk = "xxx", .rule = "http.content-encoding",
      .description = "The body is gzipped, and no header says so."},
@@ -200,13 +199,13 @@ const struct mock_fault fault_table[] = {
      .settings = {AFTER, {FAULT_KEY_HOW, "rst", "rst|fin"}},
      .seen = "hhhh", .seen_whole = "hhhh", .sdk = "xxx",
      .rule = "http.complete",
-     .description = "The connection is reset after so many tokens (`how=fin`: closed, without the "
-                    "last chunk).",
+     .description = "The connection is reset after so many tokens (`how=fin`: closed, without "
+                    "the last chunk).",
      .whole = "The same in the middle of the body."},
     {.name = "fin", .kind = FAULT_FIN, .level = FAULT_LEVEL_STREAM, .settings = {AFTER},
      .seen = "gggg", .seen_whole = "jjjj", .sdk = "~~~", .rule = "stream.terminal",
-     .description = "The body ends in good order after so many tokens, without a finish and an end "
-                    "mark.",
+     .description = "The body ends in good order after so many tokens, without a finish and an "
+                    "end mark.",
      .whole = "The body ends in its middle, with a length that fits."},
     {.name = "stall", .kind = FAULT_STALL, .level = FAULT_LEVEL_STREAM,
      .settings = {AFTER, {FAULT_KEY_FOR, "ever", NULL}},
@@ -271,8 +270,8 @@ const struct mock_fault fault_table[] = {
      .whole = "The body lacks its second half."},
     {.name = "bad-line", .kind = FAULT_BAD_LINE, .level = FAULT_LEVEL_FRAME,
      .settings = {AFTER}, .seen = "--g-", .seen_whole = "jjjj", .sdk = "~x~", .rule = "sse.line",
-     .description = "A data line that has lost its colon: parsers ignore such a line, and a piece of "
-                    "the answer with it.",
+     .description = "A data line that has lost its colon: parsers ignore such a line, and a "
+                    "piece of the answer with it.",
      .whole = "The body's first brace is lost."},
     {.name = "empty-data", .kind = FAULT_EMPTY_DATA, .level = FAULT_LEVEL_FRAME,
      .settings = {AFTER}, .seen = "gggg", .seen_whole = "....", .sdk = "xx=",
@@ -304,13 +303,13 @@ const struct mock_fault fault_table[] = {
     {.name = "wrong-index", .kind = FAULT_WRONG_INDEX, .level = FAULT_LEVEL_FRAME,
      .settings = {AFTER}, .seen = "gggg", .seen_whole = "--..", .sdk = "~=x",
      .rule = "stream.index",
-     .description = "The pieces behind so many tokens are of a choice, a content block or an output "
-                    "item that there is not: number 7.",
+     .description = "The pieces behind so many tokens are of a choice, a content block or an "
+                    "output item that there is not: number 7.",
      .whole = "The choice's own number is 7; Responses and Messages: nothing."},
     {.name = "changed-id", .kind = FAULT_CHANGED_ID, .level = FAULT_LEVEL_FRAME,
      .settings = {AFTER}, .seen = "gggg", .seen_whole = "....", .sdk = "===", .rule = "stream.id",
-     .description = "The answer's id is another one behind so many tokens. Responses: the item's. "
-                    "Messages: a second message_start, with another id.",
+     .description = "The answer's id is another one behind so many tokens. Responses: the "
+                    "item's. Messages: a second message_start, with another id.",
      .whole = "The id is empty."},
     {.name = "no-start", .kind = FAULT_NO_START, .level = FAULT_LEVEL_FRAME,
      .seen = "g-gg", .seen_whole = "....", .sdk = "==x",
@@ -320,8 +319,8 @@ const struct mock_fault fault_table[] = {
     {.name = "no-finish", .kind = FAULT_NO_FINISH, .level = FAULT_LEVEL_FRAME,
      .seen = "gggg", .seen_whole = "--jj", .sdk = "~~~",
      .rule = "stream.finish",
-     .description = "The event with the reason of the end is missing: finish_reason, message_delta, "
-                    "response.completed.",
+     .description = "The event with the reason of the end is missing: finish_reason, "
+                    "message_delta, response.completed.",
      .whole = "The reason of the end is null, the status of a response in_progress."},
     {.name = "no-usage", .kind = FAULT_NO_USAGE, .level = FAULT_LEVEL_FRAME,
      .seen = "---g", .seen_whole = "----", .sdk = "~~x",
@@ -336,7 +335,8 @@ const struct mock_fault fault_table[] = {
      .whole = NULL},
     {.name = "double-usage", .kind = FAULT_DOUBLE_USAGE, .level = FAULT_LEVEL_FRAME,
      .seen = "gg..", .seen_whole = "....", .sdk = "===", .rule = "stream.usage",
-     .description = "The event with the usage comes twice; Responses: nothing, it is the end mark.",
+     .description = "The event with the usage comes twice; Responses: nothing, it is the end "
+                    "mark.",
      .whole = "Nothing: the answer is whole."},
     {.name = "empty-deltas", .kind = FAULT_EMPTY_DELTAS, .level = FAULT_LEVEL_FRAME,
      .settings = {AFTER, {FAULT_KEY_N, "3", NULL}},
@@ -350,8 +350,8 @@ const struct mock_fault fault_table[] = {
      .whole = "The body has such a member."},
     {.name = "cut-arguments", .kind = FAULT_CUT_ARGUMENTS, .level = FAULT_LEVEL_FRAME,
      .seen = "--g-", .seen_whole = "....", .sdk = "~~~", .rule = "stream.tool-arguments",
-     .description = "The last piece of a call's arguments does not come: what there is of them is no "
-                    "JSON. An answer without a call lacks its last piece of text.",
+     .description = "The last piece of a call's arguments does not come: what there is of them "
+                    "is no JSON. An answer without a call lacks its last piece of text.",
      .whole = "The same; Messages, where arguments are an object: it is empty."},
     {.name = "unknown-event", .kind = FAULT_UNKNOWN_EVENT, .level = FAULT_LEVEL_FRAME,
      .settings = {AFTER, {FAULT_KEY_N, "1", NULL}},
@@ -399,14 +399,14 @@ const struct mock_fault fault_table[] = {
     {.name = "split-utf8", .kind = FAULT_SPLIT_UTF8, .level = FAULT_LEVEL_BYTES,
      .settings = {{FAULT_KEY_EVERY, "1ms", NULL}},
      .seen = "....", .seen_whole = "....", .sdk = "===",
-     .description = "Writes end inside each UTF-8 sequence, and so long passes before the next. A "
-                    "text without one is cut in the middle of each write."},
+     .description = "Writes end inside each UTF-8 sequence, and so long passes before the next. "
+                    "A text without one is cut in the middle of each write."},
 
     /* ---- no fault ---- */
     {.name = "echo-headers", .kind = FAULT_ECHO_HEADERS, .level = FAULT_LEVEL_NONE,
      .seen = "....", .seen_whole = "....",
-     .description = "No fault: the text is a JSON object of the request as it came: method, path, "
-                    "headers (secrets masked), body."},
+     .description = "No fault: the text is a JSON object of the request as it came: method, "
+                    "path, headers (secrets masked), body."},
 };
 const unsigned fault_count = sizeof fault_table / sizeof fault_table[0];
 _Static_assert(sizeof fault_table / sizeof fault_table[0] <= FAULT_MAX_ROWS, "FAULT_MAX_ROWS");

@@ -68,7 +68,8 @@ struct hub {
     /* of the start: what cannot change (MOCK_USE_FIXED, MOCK_USE_PROCESS) is read here */
     const struct mock_options *fixed;
     pthread_mutex_t snapshot_lock;
-    struct snapshot *snapshot;             /* under its lock; workers hold references of their own */
+    /* under its lock; workers hold references of their own */
+    struct snapshot *snapshot;
     _Atomic unsigned epoch;                /* of the snapshot */
     struct snapshot *first;                /* what `fixed` points into */
     struct journal *journal;

@@ -164,8 +164,8 @@ static void keep_headers(struct journal_entry *en, const struct http_headers *h)
             continue;
         }
         total += name.len + shown.len;
-        list[en->headers.count++] =
-            (struct http_header){keep(en, name, NAME_BYTES), keep(en, buf_slice(&shown), shown.len)};
+        list[en->headers.count++] = (struct http_header){keep(en, name, NAME_BYTES),
+                                                         keep(en, buf_slice(&shown), shown.len)};
     }
     buf_dispose(&shown);
 }
@@ -188,7 +188,8 @@ static void keep_body(struct journal_entry *en, struct slice body) {
     struct slice kept = cut_body(body);
     en->body_bytes = body.len;
     en->body_is_cut = kept.len < body.len;
-    en->body_is_json = !en->body_is_cut && json_scan_object(body, WIRE_MAX_DEPTH, NULL, NULL, NULL) == 0;
+    en->body_is_json =
+        !en->body_is_cut && json_scan_object(body, WIRE_MAX_DEPTH, NULL, NULL, NULL) == 0;
     en->body = keep_masked(en, mask_json, kept, JOURNAL_BODY_BYTES);
 }
 

@@ -159,8 +159,13 @@ static int read_times(const struct knob_source *s, struct arena *a, struct knobs
 int knobs_read(const struct mock_options *o, const struct http_headers *headers,
                const struct llm_request *rq, struct arena *a, struct knobs *out, struct err *e) {
     const struct knob_source s = {headers, find_metadata(rq), a};
-    *out = (struct knobs){.ttft = o->ttft, .itl = o->itl, .prefill = o->prefill, .tokens = o->tokens,
-                          .text = slice_cstr(o->text), .cached = -1, .stamp = o->stamp};
+    *out = (struct knobs){.ttft = o->ttft,
+                          .itl = o->itl,
+                          .prefill = o->prefill,
+                          .tokens = o->tokens,
+                          .text = slice_cstr(o->text),
+                          .cached = -1,
+                          .stamp = o->stamp};
     struct slice tokens = KNOB(&s, "tokens"), text = KNOB(&s, "text"), stamp = KNOB(&s, "stamp");
     if (read_times(&s, a, out, e) < 0 ||
         read_fault(rq, KNOB(&s, "fault"), a, out, e) < 0 ||

@@ -203,7 +203,8 @@ enum limit_verdict limits_take(struct limits *l, const struct mock_options *o, s
     flow_back(&a->requests, rpm, now_ns - a->seen_ns);
     flow_back(&a->tokens, tpm, now_ns - a->seen_ns);
     a->seen_ns = now_ns;
-    int64_t requests_ns = wait_for(&a->requests, rpm, 1), tokens_ns = wait_for(&a->tokens, tpm, tokens);
+    int64_t requests_ns = wait_for(&a->requests, rpm, 1),
+            tokens_ns = wait_for(&a->tokens, tpm, tokens);
     if (requests_ns > 0 || tokens_ns > 0) {
         verdict = requests_ns >= tokens_ns ? LIMIT_REQUESTS : LIMIT_TOKENS;
         *out_wait_ns = requests_ns > tokens_ns ? requests_ns : tokens_ns;

@@ -18,6 +18,7 @@
 #include "mock/scenario_book.h"
 #include "mock/worker.h"
 #include "net/tls.h"
+#include "token/token.h"
 
 enum { MAX_WORKERS = 256, EXIT_USAGE = 2, EXIT_LISTEN = 4, REPORT_BYTES = 256 << 10 };
 
@@ -238,6 +239,8 @@ static struct mock *create(const struct mock_options *o, unsigned n, const char 
 
 static int mock_new(const struct mock_options *o, unsigned n, const char *default_listen,
                     struct loop *given, struct mock **out, struct err *e) {
+    (void)tokenizer_get(ENCODING_O200K);        /* files are not read on a loop's thread */
+    (void)tokenizer_get(ENCODING_CL100K);
     *out = create(o, n, default_listen);
     int rc = open_all(*out, given, e);
     if (rc < 0) {

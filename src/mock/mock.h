@@ -59,8 +59,8 @@
  * itl, an absolute schedule without drift. What stands before the first token leaves with it; what
  * stands behind the last one is due an itl later. A whole answer leaves when the end of its stream
  * would be due. With itl 0 everything leaves as fast as the client takes it. A stepped stream sends
- * what stands before its first token at once, then a token a step; what stands behind the last token
- * is one step more. */
+ * what stands before its first token at once, then a token a step; what stands behind the last
+ * token is one step more. */
 #ifndef PENSTOCK_MOCK_MOCK_H
 #define PENSTOCK_MOCK_MOCK_H
 

@@ -32,7 +32,8 @@ struct mock_key {
 };
 
 struct mock_options {
-    const char *name;                /* of the provider, in /penstock and the journal; may be NULL */
+    /* of the provider, in /penstock and the journal; may be NULL */
+    const char *name;
     const char *const *listen;       /* "127.0.0.1:8000", "unix:/run/mock.sock"; port 0: any */
     unsigned n_listen;               /* 0: 127.0.0.1:8000 (mock_run), 127.0.0.1:0 (mock_start) */
     const char *tls_cert, *tls_key;  /* NULL: plain */
@@ -51,7 +52,8 @@ struct mock_options {
     unsigned prefill_budget;         /* tokens of prompts a step; 0: no bound */
     uint64_t prefix_cache;           /* tokens that it holds (prefix_cache.h); 0: there is none */
     int64_t prefix_ttl_ns;           /* 0: for ever */
-    const char *profile;             /* of profile.h: what was not given is as it says; NULL: none */
+    /* of profile.h: what was not given is as it says; NULL: none */
+    const char *profile;
     bool is_profiled;                /* what a profile said is in here */
     int64_t late_bound_ns;           /* p99 of lateness above it: results are the mock's (self.h) */
     bool stamp, step;

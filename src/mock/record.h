@@ -14,7 +14,8 @@ struct upstream;
 
 /* key_env: the environment's variable with the key that is sent instead of the client's; NULL: the
  * client's is passed on. */
-struct upstream *record_upstream_new(const char *url, const char *key_env, struct err *e) MUST_CHECK;
+struct upstream *record_upstream_new(const char *url, const char *key_env,
+                                     struct err *e) MUST_CHECK;
 void record_upstream_free(struct upstream **u);
 
 /* What a provider needs by its options: h->captures and h->upstream. Blocks: reads captures.

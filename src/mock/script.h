@@ -12,8 +12,8 @@
 struct script_block {
     /* TEXT, REASONING, REDACTED, REFUSAL, TOOL_CALL, CUSTOM_TOOL_CALL */
     enum block_kind kind;
-    /* Texts, a thought's words, a call's arguments (JSON text) or input. as_written: each piece is a
-     * slot and a delta of its own; else they are one text, cut into tokens */
+    /* Texts, a thought's words, a call's arguments (JSON text) or input. as_written: each piece is
+     * a slot and a delta of its own; else they are one text, cut into tokens */
     const struct slice *pieces;
     unsigned n_pieces;
     bool as_written;
@@ -34,13 +34,14 @@ struct script_usage {                /* -1: as counted */
 };
 
 struct script {
-    struct slice scenario;           /* who said it: name, for the journal and x-penstock-scenario */
+    /* who said it: name, for the journal and x-penstock-scenario */
+    struct slice scenario;
     struct slice place;              /* "greeting.yaml:12"; empty: pushed */
     /* None, and no status: the generator says what it would have said, on the terms below */
     const struct script_block *blocks;
     unsigned n_blocks;
-    /* The blocks' deltas take turns, where the dialect can have several open at once (chat's calls);
-     * else one after another */
+    /* The blocks' deltas take turns, where the dialect can have several open at once (chat's
+     * calls); else one after another */
     bool is_interleaved;
     bool has_stop;                   /* else: STOP_TOOL with calls, STOP_END without */
     enum stop_reason stop;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The one table of the mock's settings: `penstock mock --NAME`, a provider's key in `--config FILE`,
- * and a member of POST /penstock/config. Pure, any thread. */
+/* The one table of the mock's settings: `penstock mock --NAME`, a provider's key in `--config
+ * FILE`, and a member of POST /penstock/config. Pure, any thread. */
 #ifndef PENSTOCK_MOCK_SETTINGS_H
 #define PENSTOCK_MOCK_SETTINGS_H
 
@@ -48,8 +48,8 @@ extern const unsigned mock_n_settings;
 /* By name, '-' and '_' alike; NULL when there is none. */
 const struct mock_setting *mock_setting_find(struct slice name);
 /* Parses, checks and stores; lists grow by one. Memory is scope->arena's; the text is copied. What
- * the scope says of files holds for all settings: text from the network reads none. 0, or -ERR_USAGE
- * with what is wrong, without the setting's name. */
+ * the scope says of files holds for all settings: text from the network reads none. 0, or
+ * -ERR_USAGE with what is wrong, without the setting's name. */
 int mock_setting_store(const struct mock_setting *row, struct slice text, struct mock_options *o,
                        const struct law_scope *scope, struct err *e) MUST_CHECK;
 /* Back to its default; a list is emptied. */

@@ -82,7 +82,8 @@ struct slice stored_inside(struct slice array) {
     return has_one ? slice_sub(array, 1, array.len - 2) : SLICE_NULL;
 }
 
-bool stored_record_get(struct stored *s, struct slice id, struct arena *a, struct stored_record *out) {
+bool stored_record_get(struct stored *s, struct slice id, struct arena *a,
+                       struct stored_record *out) {
     struct slice text;
     if (!stored_get(s, SPACE_RESPONSE, id, a, &text)) {
         return false;

@@ -20,7 +20,8 @@ void stored_get_stats(struct stored *s, struct store_stats *out);
 /* ---- a turn ---- */
 
 struct stored_turn {
-    struct slice body;               /* to be decoded: earlier items in front, references resolved */
+    /* to be decoded: earlier items in front, references resolved */
+    struct slice body;
     struct slice previous;           /* previous_response_id; ptr NULL: none */
     struct slice conversation;       /* as the body had it, raw; ptr NULL: none */
     struct slice conversation_id;

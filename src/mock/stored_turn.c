@@ -47,10 +47,15 @@ static int refuse_item(struct request_fault *fault, unsigned *status, struct sli
                           SLICE_FMT(slice_sub(id, 0, SHOWN_BYTES)));
 }
 
+static int refuse_length(struct request_fault *fault) {
+    return request_refuse(fault, "context_length_exceeded", "input", "The input is too long.");
+}
+
 /* The body with what its input refers to in the references' places. */
 static int resolve(struct stored *s, struct slice body, struct arena *a, struct slice *out,
                    struct request_fault *fault, unsigned *status) {
-    struct slice input = json_member(slice_from(body, json_text_skip_space(body, 0)), SLICE("input"), a);
+    struct slice root = slice_from(body, json_text_skip_space(body, 0));
+    struct slice input = json_member(root, SLICE("input"), a);
     struct json_walk w = json_walk_begin(input);
     struct slice item, found;
     struct buf made;
@@ -67,12 +72,12 @@ static int resolve(struct stored *s, struct slice body, struct arena *a, struct 
             rc = refuse_item(fault, status, id);
         } else if (buf_append(&made, slice_sub(body, from, at - from)) < 0 ||
                    buf_append(&made, found) < 0) {
-            rc = request_refuse(fault, "context_length_exceeded", "input", "The input is too long.");
+            rc = refuse_length(fault);
         }
         from = at + item.len;
     }
     if (rc == 0 && from > 0) {
-        rc = buf_append(&made, slice_from(body, from));
+        rc = buf_append(&made, slice_from(body, from)) < 0 ? refuse_length(fault) : 0;
         body = arena_dup(a, buf_slice(&made));
     }
     buf_dispose(&made);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Whether a request keeps the rules of its API, beyond what makes it unreadable: types, ranges,
- * roles, parts, tools, schemas, settings that exclude each other, headers. What is found goes to the
- * journal; --strict answers the first error as the provider would. The rules are one table. Pure,
- * any thread. */
+ * roles, parts, tools, schemas, settings that exclude each other, headers. What is found goes to
+ * the journal; --strict answers the first error as the provider would. The rules are one table.
+ * Pure, any thread. */
 #ifndef PENSTOCK_MOCK_VALIDATE_H
 #define PENSTOCK_MOCK_VALIDATE_H
 

@@ -13,7 +13,8 @@ static bool is_base64(struct slice s) {
     for (size_t i = 0; i < s.len; i++) {
         char ch = s.ptr[i];
         bool is_digit = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
-                        (ch >= '0' && ch <= '9') || ch == '+' || ch == '/' || ch == '-' || ch == '_';
+                        (ch >= '0' && ch <= '9') || ch == '+' || ch == '/' || ch == '-' ||
+                        ch == '_';
         padding += ch == '=';
         if (!(is_digit && padding == 0) && ch != '=' && ch != '\n' && ch != '\r') return false;
     }

@@ -70,7 +70,8 @@ static void check_object_node(struct strict *s, const char *at, struct slice sch
 static void check_each(struct strict *s, const char *at, const char *word, struct slice list) {
     struct json_walk w = json_walk_begin(list);
     struct slice key, value;
-    for (unsigned i = 0; json_text_is(list, '[') && !s->is_over && json_walk_element(&w, &value); i++) {
+    for (unsigned i = 0; json_text_is(list, '[') && !s->is_over && json_walk_element(&w, &value);
+         i++) {
         check_node(s, deeper(s, at, word, slice_cstr(arena_printf(s->c->a, "%u", i))), value);
     }
     while (json_text_is(list, '{') && !s->is_over && json_walk_member(&w, &key, &value)) {

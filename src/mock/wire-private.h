@@ -74,6 +74,8 @@ struct wire {
     struct timer timer;
     bool is_mute;                    /* not even a head is sent */
     bool is_whole, is_blocked, host_waits, host_ended, is_end_framed;
+    bool is_said;                    /* the host has ended the answer */
+    bool was_cut;                    /* by a strike, before that */
     enum wire_end end;
     int64_t end_pause_ns;
 };
@@ -96,7 +98,6 @@ void wire_finish_with(struct wire *w, enum wire_end end);
 void wire_frame_take(struct wire *w, const struct sse_frame *f);
 void wire_frame_over(struct wire *w);              /* the last frame has come */
 void wire_frame_dispose(struct wire *w);
-void wire_put_error_event(struct wire *w);
 
 /* wire_form.c: appends to the body */
 void wire_form_put(struct wire *w, struct slice name, struct slice data);

@@ -39,6 +39,7 @@ void wire_append(struct wire *w, struct buf *to, struct slice bytes) {
 }
 
 void wire_finish_with(struct wire *w, enum wire_end end) {
+    w->was_cut |= !w->is_whole && !w->is_said;
     w->is_deaf = true;
     w->end = end;
     w->end_pause_ns = end == WIRE_RST || end == WIRE_DROP ? CUT_PAUSE_NS : 0;
@@ -505,6 +506,7 @@ void wire_end(struct wire *w) {
         wire_frame_over(w);
         wire_seal(w);
     }
+    w->is_said = true;
     if (w->end == WIRE_GOES_ON && w->kind == FAULT_HANG_AFTER_END) {
         wire_strike(w);
         wire_finish_with(w, WIRE_HANG);
@@ -580,6 +582,10 @@ void wire_respond_alone(struct mock_worker *w, struct http_exchange *ex, const s
     a->wire = wire_new(&o);
     ex->app = a;
     wire_respond(a->wire, r, body);
+}
+
+bool wire_is_cut(const struct wire *w) {
+    return w->has_struck && (w->end != WIRE_WELL || w->was_cut);
 }
 
 void wire_writable(struct wire *w) {

@@ -36,6 +36,8 @@ void wire_respond(struct wire *w, const struct http_response *r, struct slice bo
 void wire_respond_alone(struct mock_worker *w, struct http_exchange *ex, const struct api *api,
                         const struct fault_use *use, const struct http_response *r,
                         struct slice body);
+/* The fault has ended the answer before all of it was said, or in another way than well. */
+bool wire_is_cut(const struct wire *w);
 /* on_writable of the exchange */
 void wire_writable(struct wire *w);
 

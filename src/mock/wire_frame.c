@@ -123,6 +123,30 @@ static enum wire_end how_of(const struct wire *w) {
     return w->kind == FAULT_CUT ? cuts[how] : ends[how];
 }
 
+/* In the place of f, whose number it takes: the decoder has counted f already. */
+static void put_error_event(struct wire *w, const struct sse_frame *f) {
+    static const char key[] = "\"sequence_number\":";
+    struct api_error er;
+    struct buf out;
+    struct slice own;
+    buf_init(&out, 16 << 10);
+    mock_fault_error_event(&w->use, w->o.api, &er);
+    er.request_id = slice_cstr(w->request_id);
+    if (w->o.api->dialect->encode_error_event(&er, w->decoder, &out) == 0) {
+        const char *at = memmem(out.ptr, out.len, key, sizeof key - 1);
+        size_t before = at ? (size_t)(at - out.ptr) + sizeof key - 1 : out.len, after = before;
+        while (after < out.len && out.ptr[after] >= '0' && out.ptr[after] <= '9') {
+            after++;
+        }
+        wire_form_put_raw(w, slice_make(out.ptr, before));
+        if (at && json_at(f->data, "sequence_number", &own)) {
+            wire_form_put_raw(w, own);
+        }
+        wire_form_put_raw(w, slice_from(buf_slice(&out), after));
+    }
+    buf_dispose(&out);
+}
+
 static void end_here(struct wire *w, const struct sse_frame *f) {
     if (!is_due(w)) {
         pass(w, f);
@@ -137,7 +161,7 @@ static void end_here(struct wire *w, const struct sse_frame *f) {
         wire_finish_with(w, WIRE_DROP);
         break;
     case FAULT_ERROR_EVENT:
-        wire_put_error_event(w);
+        put_error_event(w, f);
         wire_finish_with(w, WIRE_WELL);
         break;
     default:
@@ -157,18 +181,6 @@ static void stall(struct wire *w, const struct sse_frame *f) {
         wire_pause_here(w, for_ns);
     }
     pass(w, f);
-}
-
-void wire_put_error_event(struct wire *w) {
-    struct api_error er;
-    struct buf out;
-    buf_init(&out, 16 << 10);
-    mock_fault_error_event(&w->use, w->o.api, &er);
-    er.request_id = slice_cstr(w->request_id);
-    if (w->o.api->dialect->encode_error_event(&er, w->decoder, &out) == 0) {
-        wire_form_put_raw(w, buf_slice(&out));
-    }
-    buf_dispose(&out);
 }
 
 /* ---- bytes that end or break inside an event ---- */

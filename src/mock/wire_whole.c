@@ -46,6 +46,7 @@ static size_t last_string(struct slice body) {
 
 static size_t cut_short(struct wire *w, struct slice body, size_t at, enum wire_end end) {
     wire_strike(w);
+    w->was_cut = true;
     put(w, slice_sub(body, 0, at));
     w->end = end;
     return end == WIRE_WELL ? w->body.len : body.len;

@@ -50,7 +50,8 @@ struct mock_worker {
     _Atomic bool step_granted;           /* since the last wake */
     _Atomic unsigned handovers;          /* connections on their way to us */
     struct hist late_ns;                 /* paced frames: written minus due */
-    struct self_meter self;              /* the same of late, and frames that are not counted there */
+    /* the same of late, and frames that are not counted there */
+    struct self_meter self;
     int64_t dues[WORKER_MAX_DUES];       /* of the slots of one write */
     _Atomic uint64_t tokens;
     /* the answers of the model `static`, encoded once, by row of the table of apis */
@@ -129,10 +130,12 @@ bool mock_answer_preflight(struct mock_worker *w, struct http_exchange *ex);
 /* endpoint_models.c: GET /models, /models/{id} */
 void mock_endpoint_models(struct mock_worker *w, struct http_exchange *ex);
 void mock_endpoint_model(struct mock_worker *w, struct http_exchange *ex);
-/* endpoint_responses.c: POST /responses/input_tokens; GET, POST, DELETE /responses/{id}[/input_items|/cancel] */
+/* endpoint_responses.c: POST /responses/input_tokens; GET, POST, DELETE
+ * /responses/{id}[/input_items|/cancel] */
 void mock_endpoint_input_tokens(struct mock_worker *w, struct http_exchange *ex);
 void mock_endpoint_response(struct mock_worker *w, struct http_exchange *ex);
-/* endpoint_conversations.c: POST /conversations; GET, POST, DELETE /conversations/{id}[/items[/{id}]] */
+/* endpoint_conversations.c: POST /conversations; GET, POST, DELETE
+ * /conversations/{id}[/items[/{id}]] */
 void mock_endpoint_conversations(struct mock_worker *w, struct http_exchange *ex);
 void mock_endpoint_conversation(struct mock_worker *w, struct http_exchange *ex);
 

@@ -64,7 +64,7 @@ def test_token_by_token_over_tls_on_both_sides(world):
 def test_token_by_token_over_unix_sockets(world):
     """A Unix socket between gateway and provider, and one between client and gateway."""
     up, down = world.path("up.sock"), world.path("down.sock")
-    mock = world.mock("--listen", "unix:" + up)
+    mock = world.mock(listen="127.0.0.1:0,unix:" + up)
     config = world.config_for("http+unix://" + up.replace("/", "%2F") + "/v1", listen="unix:" + down)
     gateway = world.gateway(config, "--listen", "127.0.0.1:0", "--listen", "unix:" + down)
     with raw.Connection(None, None, unix=down) as c:

@@ -16,7 +16,7 @@ def documented_metrics():
     """{name: type} of the table of metrics in the documents; every other `penstock_…` word must be one of them."""
     names = {}
     folder = os.path.join(harness.ROOT, "docs")
-    for name in os.listdir(folder):
+    for name in sorted(n for n in os.listdir(folder) if n.endswith(".md")):
         with open(os.path.join(folder, name), encoding="utf-8") as f:
             for line in f:
                 if match := re.match(r"\| `(penstock_[a-z_]+)` \| (counter|gauge|histogram) \|", line):

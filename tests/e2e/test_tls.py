@@ -138,7 +138,7 @@ def test_a_name_that_is_none(world):
 
 def test_unix_sockets_on_both_sides(world):
     up, down = world.path("up.sock"), world.path("down.sock")
-    mock = world.mock("--listen", "unix:" + up)
+    mock = world.mock(listen="127.0.0.1:0,unix:" + up)
     config = world.config_for("http+unix://" + up.replace("/", "%2F") + "/v1",
                               listen=["127.0.0.1:0", "unix:" + down])
     gateway = world.gateway(config)

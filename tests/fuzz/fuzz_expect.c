@@ -66,8 +66,8 @@ static void check_query(struct journal *j, struct slice text) {
         must(e.text[0] != '\0');
     } else {
         must(journal_write(j, &q, &out) == 0);
-        must(json_scan_object(slice_trim(slice_sub(buf_slice(&out), 0, out.len - 1)), JSON_DEPTH_MAX,
-                              NULL, NULL, NULL) == 0);
+        must(json_scan_object(slice_trim(slice_sub(buf_slice(&out), 0, out.len - 1)),
+                              JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
     }
     buf_dispose(&out);
     arena_free(a);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The bytes as an upstream's stream, as a whole answer, and as an error body. Whatever they are: the
- * events keep their order, what is written from them keeps the dialect's own grammar (as long as
- * blocks come one after the other: a shaper sees to that), says what the events said, and ends as a
- * body would. */
+/* The bytes as an upstream's stream, as a whole answer, and as an error body. Whatever they are:
+ * the events keep their order, what is written from them keeps the dialect's own grammar (as long
+ * as blocks come one after the other: a shaper sees to that), says what the events said, and ends
+ * as a body would. */
 #include <stdlib.h>
 
 #include "base/json_scan.h"
@@ -142,8 +142,8 @@ static void begin(struct run *r) {
     buf_init(&r->wire, MAX_BYTES);
 }
 
-/* The whole answer's body is the object that the stream ended with (but that tokens, which belong to
- * a choice there, may be of another part). */
+/* The whole answer's body is the object that the stream ended with (but that tokens, which belong
+ * to a choice there, may be of another part). */
 static void check_body(struct run *r) {
     struct buf body, last;
     buf_init(&body, MAX_BYTES);

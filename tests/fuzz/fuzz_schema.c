@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Any text as a JSON schema, the first byte being the seed: what is made is JSON, and the same again;
- * or a clear refusal. */
+/* Any text as a JSON schema, the first byte being the seed: what is made is JSON, and the same
+ * again; or a clear refusal. */
 #include <stdlib.h>
 #include <yyjson.h>
 

@@ -2,8 +2,8 @@
 /* tests/golden/<dialect>/: one file a case. What comes in is fed whole, byte by byte, and cut at
  * every position; each time the events, the bytes for a client that did not ask for usage (where
  * the dialect has such clients), and the bytes written from the events must be those of the file,
- * and what is written must keep the dialect's own grammar. PENSTOCK_GOLDEN_UPDATE=1 writes them anew:
- * read the difference before keeping it. */
+ * and what is written must keep the dialect's own grammar. PENSTOCK_GOLDEN_UPDATE=1 writes them
+ * anew: read the difference before keeping it. */
 #include "unit/dialect/dialect_test.h"
 
 #include <dirent.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* tests/golden/translate/: one file a case, a client's request and an upstream's answer in, and what
- * each side gets out:
+/* tests/golden/translate/: one file a case, a client's request and an upstream's answer in, and
+ * what each side gets out:
  *
  *   # what the case shows
  *   @ from messages

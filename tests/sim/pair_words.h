@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* One answer in the words of each dialect, as upstreams send it: a text, a call with its arguments in
- * pieces, usage; and what requests and errors look like. For tests that go over all pairs. */
+/* One answer in the words of each dialect, as upstreams send it: a text, a call with its arguments
+ * in pieces, usage; and what requests and errors look like. For tests that go over all pairs. */
 #ifndef PENSTOCK_TESTS_PAIR_WORDS_H
 #define PENSTOCK_TESTS_PAIR_WORDS_H
 

@@ -246,8 +246,8 @@ static void stream_pair(const struct pair_words *from, const struct pair_words *
     buf_init(&first, RIG_BUF_BYTES);
     for (size_t i = 0; i < sizeof reads / sizeof reads[0]; i++) {
         struct one o;
-        begin(&o, &(struct sim_options){.seed = 9, .max_read_bytes = reads[i]}, from, to, NULL, NULL,
-              (struct rig_script){0}, true);
+        begin(&o, &(struct sim_options){.seed = 9, .max_read_bytes = reads[i]}, from, to, NULL,
+              NULL, (struct rig_script){0}, true);
         o.rig.script = stream_script(o.arena, to->stream);
         run(&o);
         expect_stream(&o);
@@ -421,7 +421,8 @@ static void expect_rate_limit(const struct one *o) {
 static void status_pair(const struct pair_words *from, const struct pair_words *to) {
     for (int stream = 0; stream < 2; stream++) {
         struct one o;
-        begin(&o, &(struct sim_options){.seed = 2}, from, to, NULL, NULL, (struct rig_script){0}, stream);
+        begin(&o, &(struct sim_options){.seed = 2}, from, to, NULL, NULL, (struct rig_script){0},
+              stream);
         o.rig.script = whole_script(o.arena, "429 Slow\r\nRetry-After: 7\r\nx-ratelimit-limit-requests: 5\r\n"
                                              "anthropic-ratelimit-requests-limit: 5", "application/json", to->error);
         run(&o);
@@ -463,7 +464,8 @@ static void overload_has_two_statuses(void **state) {
 
 static void key_pair(const struct pair_words *from, const struct pair_words *to) {
     struct one o;
-    begin(&o, &(struct sim_options){.seed = 2}, from, to, NULL, NULL, (struct rig_script){0}, false);
+    begin(&o, &(struct sim_options){.seed = 2}, from, to, NULL, NULL, (struct rig_script){0},
+          false);
     o.rig.script = whole_script(o.arena, "401 No", "application/json", "{\"error\":{\"message\":\"bad sk-secret\"}}");
     run(&o);
     CHECK(&o, o.status == (is(from, "messages") ? 500 : 502) && !holds(&o, "sk-secret"));
@@ -534,13 +536,15 @@ static void an_error_that_quotes_the_key_is_withheld(void **state) {
 
 /* ---- cuts ---- */
 
-static void cut_at(const struct pair_words *from, const struct pair_words *to, size_t at, bool with_reset) {
+static void cut_at(const struct pair_words *from, const struct pair_words *to, size_t at,
+                   bool with_reset) {
     struct one o;
     struct reading r;
     struct addr up;
     struct err e;
     must(addr_parse(SLICE("127.0.0.1:9000"), &up, &e));
-    begin(&o, &(struct sim_options){.seed = at + 1}, from, to, NULL, NULL, (struct rig_script){0}, true);
+    begin(&o, &(struct sim_options){.seed = at + 1}, from, to, NULL, NULL, (struct rig_script){0},
+          true);
     o.rig.script = stream_script(o.arena, to->stream);
     o.rig.script.then = RIG_SILENCE;
     sim_cut_after(&up, 0, true, at, with_reset ? SIM_CUT_RST : SIM_CUT_FIN);
@@ -612,13 +616,15 @@ static void a_stream_for_json_is_collected(void **state) {
 
 static void collect_fails_pair(const struct pair_words *from, const struct pair_words *to) {
     struct one o;
-    begin(&o, &(struct sim_options){.seed = 2}, from, to, NULL, NULL, (struct rig_script){0}, false);
+    begin(&o, &(struct sim_options){.seed = 2}, from, to, NULL, NULL, (struct rig_script){0},
+          false);
     o.rig.script = stream_script(o.arena, to->text_part);
     run(&o);
     CHECK(&o, o.is_whole && o.status == (is(from, "messages") ? 500 : 502));
     CHECK(&o, rig_ended(&o.rig, END_UPSTREAM_CUT, false) == 1);
     end(&o);
-    begin(&o, &(struct sim_options){.seed = 2}, from, to, NULL, NULL, (struct rig_script){0}, false);
+    begin(&o, &(struct sim_options){.seed = 2}, from, to, NULL, NULL, (struct rig_script){0},
+          false);
     o.rig.script = stream_script(o.arena, arena_printf(o.arena, "%s%s", to->text_part, to->error_event));
     run(&o);
     CHECK(&o, o.status == 429);
@@ -634,7 +640,8 @@ static void a_stream_for_json_that_fails_is_an_error(void **state) {
 static void page_pair(const struct pair_words *from, const struct pair_words *to) {
     for (int stream = 0; stream < 2; stream++) {
         struct one o;
-        begin(&o, &(struct sim_options){.seed = 2}, from, to, NULL, NULL, (struct rig_script){0}, stream);
+        begin(&o, &(struct sim_options){.seed = 2}, from, to, NULL, NULL, (struct rig_script){0},
+              stream);
         o.rig.script = whole_script(o.arena, "200 OK", "text/html; charset=utf-8", "<html><title>Hi</title></html>");
         run(&o);
         CHECK(&o, o.is_whole && o.status == (is(from, "messages") ? 500 : 502) && holds(&o, "web page"));
@@ -759,7 +766,8 @@ static void slow_pair(const struct pair_words *from, const struct pair_words *to
     struct one o;
     struct buf long_stream;
     struct thirds t = split_at_delta(to);
-    begin(&o, &(struct sim_options){.seed = 2, .socket_buffer_bytes = 2000}, from, to, NULL, NULL, (struct rig_script){0}, true);
+    begin(&o, &(struct sim_options){.seed = 2, .socket_buffer_bytes = 2000}, from, to, NULL, NULL,
+          (struct rig_script){0}, true);
     buf_init(&long_stream, RIG_BUF_BYTES);
     must(buf_append(&long_stream, SLICE(STREAM_HEAD)));
     must(buf_append(&long_stream, t.before));
@@ -794,14 +802,16 @@ static void memory_pair(const struct pair_words *from, const struct pair_words *
     struct one o;
     struct buf first, more;
     struct thirds t = split_at_delta(to);
-    begin(&o, &(struct sim_options){.seed = 1, .max_read_bytes = 1000}, from, to, NULL, NULL, (struct rig_script){0}, true);
+    begin(&o, &(struct sim_options){.seed = 1, .max_read_bytes = 1000}, from, to, NULL, NULL,
+          (struct rig_script){0}, true);
     buf_init(&first, RIG_BUF_BYTES);
     buf_init(&more, RIG_BUF_BYTES);
     must(buf_append(&first, SLICE(STREAM_HEAD)));
     must(buf_append(&first, t.before));
     put_deltas(&first, &t, 100);
     put_deltas(&more, &t, 3000);
-    o.rig.script = (struct rig_script){.answer = buf_slice(&first), .then = RIG_SILENCE, .more = buf_slice(&more)};
+    o.rig.script = (struct rig_script){
+        .answer = buf_slice(&first), .then = RIG_SILENCE, .more = buf_slice(&more)};
     must(buf_reserve(&o.client.in, 8u << 20) ? 0 : -1);
     sim_run(NULL, NULL, sim_now_ns() + NS_PER_S);
     struct meter_provider *p = &o.rig.worker->meter->providers[0];

@@ -2,8 +2,9 @@
 /* Chaos over pairs of dialects, seeded: upstreams that answer well, badly, in the wrong form, with
  * broken bytes or not to the end; clients that dawdle and leave.
  * Whatever happens, a client that stays gets for each request one whole answer: a stream that keeps
- * its dialect's grammar and ends well or in an error, a whole answer, or an error body; and in the end
- * nothing is left. The gateway checks its own streams besides, and aborts. A failure names its seed. */
+ * its dialect's grammar and ends well or in an error, a whole answer, or an error body; and in the
+ * end nothing is left. The gateway checks its own streams besides, and aborts. A failure names its
+ * seed. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -104,7 +105,8 @@ static const char *shuffled(struct world *w, const char *stream) {
     return made ? made : "";
 }
 
-static struct slice with_length(struct world *w, const char *status, const char *type, const char *body) {
+static struct slice with_length(struct world *w, const char *status, const char *type,
+                                const char *body) {
     return slice_cstr(arena_printf(w->arena, "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n\r\n%s", status, type, strlen(body), body));
 }
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a path leads, and what goes upstream for it: prefixes, Azure's deployments, endpoints that are
- * passed on or answered by an estimate, lists of models in two shapes, and headers of two families. */
+/* Where a path leads, and what goes upstream for it: prefixes, Azure's deployments, endpoints that
+ * are passed on or answered by an estimate, lists of models in two shapes, and headers of two
+ * families. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -234,26 +235,48 @@ static void tokens_are_counted_by_the_provider_or_estimated(void **state) {
 
 static void models_come_in_two_shapes(void **state) {
     (void)state;
-    static const struct { const char *request; unsigned status; const char *has, *has_not; } rows[] = {
-        {"GET /v1/models HTTP/1.1\r\n" HOST, 200, "{\"object\":\"list\",\"data\":[{\"id\":\"m\",\"object\":\"model\"", "display_name"},
+    static const struct {
+        const char *request;
+        unsigned status;
+        const char *has, *has_not;
+    } rows[] = {
+        {"GET /v1/models HTTP/1.1\r\n" HOST, 200,
+         "{\"object\":\"list\",\"data\":[{\"id\":\"m\",\"object\":\"model\"", "display_name"},
         {"GET /models HTTP/1.1\r\n" HOST, 200, "\"id\":\"org/a\"", "display_name"},
         {"GET /openai/v1/models HTTP/1.1\r\n" HOST, 200, "\"id\":\"org/a\"", "display_name"},
-        {"GET /v1/models HTTP/1.1\r\n" HOST VERSION, 200, "{\"data\":[{\"type\":\"model\",\"id\":\"m\",\"display_name\":\"m\",\"created_at\":\"2023-11-14T", "\"object\""},
-        {"GET /v1/models HTTP/1.1\r\n" HOST VERSION, 200, "\"has_more\":false,\"first_id\":\"m\",\"last_id\":\"c-*\"}", "\"object\""},
-        {"GET /v1/models?limit=2 HTTP/1.1\r\n" HOST VERSION, 200, "\"has_more\":true,\"first_id\":\"m\",\"last_id\":\"renamed\"}", "org/a"},
-        {"GET /v1/models?limit=2&after_id=renamed HTTP/1.1\r\n" HOST VERSION, 200, "\"has_more\":true,\"first_id\":\"org/a\",\"last_id\":\"b\"}", "\"m\""},
-        {"GET /v1/models?limit=2&after_id=b HTTP/1.1\r\n" HOST VERSION, 200, "\"has_more\":false,\"first_id\":\"c-*\",\"last_id\":\"c-*\"}", "\"m\""},
-        {"GET /v1/models?after_id=c-* HTTP/1.1\r\n" HOST VERSION, 200, "{\"data\":[],\"has_more\":false,\"first_id\":null,\"last_id\":null}", "\"m\""},
-        {"GET /v1/models?limit=2&before_id=b HTTP/1.1\r\n" HOST VERSION, 200, "\"has_more\":true,\"first_id\":\"renamed\",\"last_id\":\"org/a\"}", "\"m\""},
-        {"GET /v1/models?before_id=renamed HTTP/1.1\r\n" HOST VERSION, 200, "\"has_more\":false,\"first_id\":\"m\",\"last_id\":\"m\"}", "org/a"},
-        {"GET /v1/models?before_id=m&after_id=b HTTP/1.1\r\n" HOST VERSION, 200, "{\"data\":[],\"has_more\":false,\"first_id\":null", "org/a"},
-        {"GET /v1/models?limit=0&after_id=nope HTTP/1.1\r\n" HOST VERSION, 200, "\"first_id\":\"m\"", "nope"},
-        {"GET /v1/models/org%2Fa HTTP/1.1\r\n" HOST, 200, "{\"id\":\"org/a\",\"object\":\"model\"", "display_name"},
-        {"GET /v1/models/org/a HTTP/1.1\r\n" HOST, 200, "{\"id\":\"org/a\",\"object\":\"model\"", "display_name"},
-        {"GET /v1/models/org%2Fa HTTP/1.1\r\n" HOST VERSION, 200, "{\"type\":\"model\",\"id\":\"org/a\",\"display_name\":\"org/a\",\"created_at\":\"", "\"object\""},
+        {"GET /v1/models HTTP/1.1\r\n" HOST VERSION, 200,
+         "{\"data\":[{\"type\":\"model\",\"id\":\"m\",\"display_name\":\"m\",\"created_at\":\"2023-11-14T",
+         "\"object\""},
+        {"GET /v1/models HTTP/1.1\r\n" HOST VERSION, 200,
+         "\"has_more\":false,\"first_id\":\"m\",\"last_id\":\"c-*\"}", "\"object\""},
+        {"GET /v1/models?limit=2 HTTP/1.1\r\n" HOST VERSION, 200,
+         "\"has_more\":true,\"first_id\":\"m\",\"last_id\":\"renamed\"}", "org/a"},
+        {"GET /v1/models?limit=2&after_id=renamed HTTP/1.1\r\n" HOST VERSION, 200,
+         "\"has_more\":true,\"first_id\":\"org/a\",\"last_id\":\"b\"}", "\"m\""},
+        {"GET /v1/models?limit=2&after_id=b HTTP/1.1\r\n" HOST VERSION, 200,
+         "\"has_more\":false,\"first_id\":\"c-*\",\"last_id\":\"c-*\"}", "\"m\""},
+        {"GET /v1/models?after_id=c-* HTTP/1.1\r\n" HOST VERSION, 200,
+         "{\"data\":[],\"has_more\":false,\"first_id\":null,\"last_id\":null}", "\"m\""},
+        {"GET /v1/models?limit=2&before_id=b HTTP/1.1\r\n" HOST VERSION, 200,
+         "\"has_more\":true,\"first_id\":\"renamed\",\"last_id\":\"org/a\"}", "\"m\""},
+        {"GET /v1/models?before_id=renamed HTTP/1.1\r\n" HOST VERSION, 200,
+         "\"has_more\":false,\"first_id\":\"m\",\"last_id\":\"m\"}", "org/a"},
+        {"GET /v1/models?before_id=m&after_id=b HTTP/1.1\r\n" HOST VERSION, 200,
+         "{\"data\":[],\"has_more\":false,\"first_id\":null", "org/a"},
+        {"GET /v1/models?limit=0&after_id=nope HTTP/1.1\r\n" HOST VERSION, 200,
+         "\"first_id\":\"m\"", "nope"},
+        {"GET /v1/models/org%2Fa HTTP/1.1\r\n" HOST, 200, "{\"id\":\"org/a\",\"object\":\"model\"",
+         "display_name"},
+        {"GET /v1/models/org/a HTTP/1.1\r\n" HOST, 200, "{\"id\":\"org/a\",\"object\":\"model\"",
+         "display_name"},
+        {"GET /v1/models/org%2Fa HTTP/1.1\r\n" HOST VERSION, 200,
+         "{\"type\":\"model\",\"id\":\"org/a\",\"display_name\":\"org/a\",\"created_at\":\"",
+         "\"object\""},
         {"GET /v1/models/c-7 HTTP/1.1\r\n" HOST VERSION, 200, "\"id\":\"c-7\"", "\"object\""},
-        {"GET /v1/models/nope HTTP/1.1\r\n" HOST VERSION, 404, "{\"type\":\"error\",\"error\":{\"type\":\"not_found_error\",", "\"object\""},
-        {"GET /v1/models/nope HTTP/1.1\r\n" HOST, 404, "\"code\":\"model_not_found\"", "not_found_error"},
+        {"GET /v1/models/nope HTTP/1.1\r\n" HOST VERSION, 404,
+         "{\"type\":\"error\",\"error\":{\"type\":\"not_found_error\",", "\"object\""},
+        {"GET /v1/models/nope HTTP/1.1\r\n" HOST, 404, "\"code\":\"model_not_found\"",
+         "not_found_error"},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
         struct one o;

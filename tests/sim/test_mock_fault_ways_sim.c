@@ -554,6 +554,36 @@ static void test_doors_stay_shut_until_the_end(void **state) {
 
 /* ---- what is kept of it ---- */
 
+static void check_end(const char *spec, bool stream, const char *end) {
+    struct asker a;
+    char query[128], part[64];
+    open_fast();
+    finish_for(&a, CHAT, stream, spec);
+    asker_dispose(&a);
+    settle();
+    snprintf(query, sizeof query, "/penstock/journal?fault=%s", spec);
+    snprintf(part, sizeof part, "\"end\":\"%s\"", end);
+    asker_send(&a, HTTP_METHOD_GET, query, "");
+    asker_finish(&a);
+    assert_has(&a, part);
+    asker_dispose(&a);
+    world_close();
+}
+
+static void test_the_journal_knows_how_it_ended(void **state) {
+    (void)state;
+    for (unsigned stream = 0; stream < 2; stream++) {
+        check_end("cut", stream, "failed by fault");
+        check_end("fin", stream, "failed by fault");
+        check_end("crlf", stream, "completed");
+        check_end("stall:for=1s", stream, "completed");
+        check_end("reset", stream, "failed by fault");
+    }
+    check_end("buffered", true, "completed");
+    check_end("cut-event", true, "failed by fault");
+    check_end("error-event", true, "failed by fault");
+}
+
 static void test_the_journal_knows(void **state) {
     struct asker a;
     (void)state;
@@ -648,6 +678,7 @@ int main(void) {
         cmocka_unit_test(test_doors),
         cmocka_unit_test(test_doors_stay_shut_until_the_end),
         cmocka_unit_test(test_the_journal_knows),
+        cmocka_unit_test(test_the_journal_knows_how_it_ended),
         cmocka_unit_test(test_clients_leave_at_any_time),
         cmocka_unit_test(test_arguments_are_cut),
     };

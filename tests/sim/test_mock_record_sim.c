@@ -389,7 +389,8 @@ static void check_retold(const struct way *from, bool from_stream) {
     for (size_t i = 0; i < 2 * N_WAYS; i++) {
         struct asker a;
         bool is_stream = i % 2 == 0;
-        asker_send(&a, HTTP_METHOD_POST, ways[i / 2].target, is_stream ? ways[i / 2].streamed : ways[i / 2].whole);
+        asker_send(&a, HTTP_METHOD_POST, ways[i / 2].target,
+                   is_stream ? ways[i / 2].streamed : ways[i / 2].whole);
         asker_finish(&a);
         if (a.status != 200 || a.has_failed) {
             fail_msg("%s to %s: %u %.*s", from->target, ways[i / 2].target, a.status,

@@ -120,7 +120,8 @@ static void test_same_seed_same_times(void **state) {
     (void)state;
     for (unsigned round = 0; round < 2; round++) {
         struct asker a;
-        open_with((struct law){.mean_ns = 100 * NS_PER_MS, .spread = 0.5}, (struct law){.mean_ns = 20 * NS_PER_MS, .spread = 0.5}, true);
+        open_with((struct law){.mean_ns = 100 * NS_PER_MS, .spread = 0.5},
+                  (struct law){.mean_ns = 20 * NS_PER_MS, .spread = 0.5}, true);
         asker_chat(&a, true, "m", "count t to 100", "");
         asker_finish(&a);
         int64_t spread = 0;

@@ -530,7 +530,8 @@ int messages_decoder_feed(struct decoder *d, const struct sse_frame *f,
     feed_init(&x, d, sink);
     if (d->has_finish && is_done_mark(f->data)) return 0;
     int rc = feed_json(&x, f, e);
-    if (rc == 0 && was_one_delta(&x)) d->last_was_delta = mould_make(&d->mould, f->data, x.out.ev.val);
+    if (rc == 0 && was_one_delta(&x))
+        d->last_was_delta = mould_make(&d->mould, f->data, x.out.ev.val);
     return rc;
 }
 

@@ -51,8 +51,8 @@ enum responses_item_kind responses_item_kind_of(struct slice type);
 #define QUOTE_MAX_DEPTH 100
 bool responses_may_quote(struct slice raw);
 
-/* `incomplete_details.reason` to a stop reason (translation.md 1.1), and back: empty when the answer
- * is complete. is_own: f->wire is in our words. */
+/* `incomplete_details.reason` to a stop reason (translation.md 1.1), and back: empty when the
+ * answer is complete. is_own: f->wire is in our words. */
 enum stop_reason responses_stop_reason(struct slice incomplete_reason);
 struct slice responses_incomplete_word(const struct finish *f, bool is_own);
 
@@ -60,8 +60,8 @@ struct slice responses_incomplete_word(const struct finish *f, bool is_own);
 void responses_read_usage(const struct json_doc *d, yyjson_val *usage, struct usage *out);
 /* The object, or null when u (which may be NULL) tells nothing. is_own: u->wire is in our words. */
 void responses_w_usage(struct json_writer *w, const struct usage *u, bool is_own);
-/* Elements of an array of token objects, with commas between: `bytes` and `top_logprobs`, which some
- * leave out, are put in. Returns how many. */
+/* Elements of an array of token objects, with commas between: `bytes` and `top_logprobs`, which
+ * some leave out, are put in. Returns how many. */
 unsigned responses_w_tokens(struct json_writer *w, struct slice tokens);
 
 /* ---- errors (responses_error.c) ---- */
@@ -77,9 +77,9 @@ struct responses_mould; /* freed by mem_free */
 /* Whether `data` is the mould around another number and other plain strings. */
 bool responses_mould_fits(struct responses_mould *m, struct slice data, struct span *out_text,
                           uint64_t *out_number);
-/* Of a frame that meant one DELTA of the string at `text`. number: the digits of its sequence_number;
- * padding: the string of its obfuscation (between the quotes); len 0 when it has none. False: none
- * was made. */
+/* Of a frame that meant one DELTA of the string at `text`. number: the digits of its
+ * sequence_number; padding: the string of its obfuscation (between the quotes); len 0 when it has
+ * none. False: none was made. */
 bool responses_mould_make(struct responses_mould **m, struct slice data, struct span text,
                           struct span number, struct span padding);
 

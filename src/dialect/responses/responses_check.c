@@ -3,9 +3,10 @@
  *
  *   response.created (queued | in_progress)* item* (completed | incomplete | failed | error)
  *
- * with numbers from 0 in steps of one, items opened densely and finished before a whole answer ends,
- * parts opened before their deltas, `.done` values that are what the deltas made, and a terminal
- * event that lists the finished items. Texts are compared by length and hash: nothing is kept. */
+ * with numbers from 0 in steps of one, items opened densely and finished before a whole answer
+ * ends, parts opened before their deltas, `.done` values that are what the deltas made, and a
+ * terminal event that lists the finished items. Texts are compared by length and hash: nothing is
+ * kept. */
 #include "dialect/responses/responses-stream.h"
 
 #include <stdarg.h>

@@ -492,7 +492,8 @@ static void put_finished(struct feed *x, yyjson_val *item, uint32_t index, struc
 
 static void put_usage(struct feed *x, yyjson_val *response) {
     yyjson_val *usage = yyjson_obj_get(response, "usage");
-    if (yyjson_is_obj(usage)) responses_read_usage(&x->doc, usage, &event_out_put(&x->out, EV_USAGE)->u.usage);
+    if (yyjson_is_obj(usage))
+        responses_read_usage(&x->doc, usage, &event_out_put(&x->out, EV_USAGE)->u.usage);
 }
 
 static void put_output(struct feed *x, yyjson_val *output) {
@@ -650,7 +651,8 @@ static void on_call(struct feed *x, enum responses_item_kind kind, bool is_whole
 
 static void on_part_done(struct feed *x) {
     struct members *m = &x->m;
-    struct item *it = find_item(x->d, place(m->output_index), slice_hash_id(json_doc_str(m->item_id)));
+    struct item *it =
+        find_item(x->d, place(m->output_index), slice_hash_id(json_doc_str(m->item_id)));
     if (it && it->kind == RI_MESSAGE && !it->is_done)
         put_finished_part(x, it, part_of(x, it, m->content_index), json_doc_str(m->item_id),
                           m->part);
@@ -658,7 +660,8 @@ static void on_part_done(struct feed *x) {
 
 static void on_annotation(struct feed *x) {
     struct members *m = &x->m;
-    struct item *it = find_item(x->d, place(m->output_index), slice_hash_id(json_doc_str(m->item_id)));
+    struct item *it =
+        find_item(x->d, place(m->output_index), slice_hash_id(json_doc_str(m->item_id)));
     if (it && it->is_open && it->block_kind == BLOCK_TEXT && yyjson_is_obj(m->annotation) &&
         part_of(x, it, m->content_index) == it->part)
         put_annotation(x, it, m->annotation, raw_of(x, m->annotation));
@@ -667,7 +670,8 @@ static void on_annotation(struct feed *x) {
 /* Events that we have no word for: of an item that we do not understand either, or of nothing. */
 static void on_strange(struct feed *x) {
     struct members *m = &x->m;
-    struct item *it = find_item(x->d, place(m->output_index), slice_hash_id(json_doc_str(m->item_id)));
+    struct item *it =
+        find_item(x->d, place(m->output_index), slice_hash_id(json_doc_str(m->item_id)));
     put_start(x, NULL);
     if (it && it->kind == RI_OPAQUE && it->is_open) {
         put_opaque(x, it, x->doc.text);

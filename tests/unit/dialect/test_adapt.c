@@ -135,7 +135,8 @@ static void results_in_place_stay(void **state) {
     expect(&dialect_chat, &to_responses, openai, body, same);
 }
 
-/* Ids that come twice are answered in order, whatever stands between; a third result is nobody's. */
+/* Ids that come twice are answered in order, whatever stands between; a third result is nobody's.
+ * */
 static void calls_of_one_id_are_answered_in_order(void **state) {
     (void)state;
     expect(&dialect_chat, &to_responses, openai,

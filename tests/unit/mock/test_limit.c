@@ -58,9 +58,9 @@ static void test_requests_run_out_and_come_back(void **state) {
     assert_in_range(w->wait_ns, NS_PER_S - 10, NS_PER_S + 10);
     assert_int_equal(w->view.requests.remaining, 0);
     assert_int_equal(w->view.requests.reset_ns, MINUTE);
-    assert_int_equal(take(w, "k", 0, 5 + NS_PER_S - 1000), LIMIT_REQUESTS);
-    assert_int_equal(take(w, "k", 0, 5 + NS_PER_S + 1000), LIMIT_OK);
-    assert_int_equal(take(w, "k", 0, 5 + NS_PER_S + 2000), LIMIT_REQUESTS);
+    assert_int_equal(take(w, "k", 0, 5 + NS_PER_S - NS_PER_MS), LIMIT_REQUESTS);
+    assert_int_equal(take(w, "k", 0, 5 + NS_PER_S + NS_PER_MS), LIMIT_OK);
+    assert_int_equal(take(w, "k", 0, 5 + NS_PER_S + 2 * NS_PER_MS), LIMIT_REQUESTS);
     /* what was refused took nothing */
     assert_int_equal(take(w, "k", 0, 5 + NS_PER_S + 2 * MINUTE), LIMIT_OK);
     assert_int_equal(w->view.requests.remaining, 59);

