@@ -99,14 +99,14 @@ static bool is_control(const struct http_exchange *ex) {
            slice_eq(ex->path, SLICE("/penstock"));
 }
 
-static const char *cors_of(struct mock_worker *w, const struct http_exchange *ex) {
-    const char *cors = mock_options_now(w)->cors;
+static const char *cors_of(const struct mock_options *o, const struct http_exchange *ex) {
+    const char *cors = o->cors;
     bool is_off = !cors || strcmp(cors, "off") == 0 || is_control(ex);
     return is_off ? NULL : cors;
 }
 
 bool mock_answer_preflight(struct mock_worker *w, struct http_exchange *ex) {
-    const char *cors = cors_of(w, ex);
+    const char *cors = cors_of(mock_options_now(w), ex);
     struct slice asked = http_headers_get(&ex->headers, SLICE("access-control-request-headers"));
     if (!cors) {
         return false;
@@ -169,7 +169,7 @@ static void refuse_key(struct mock_call *c) {
 
 bool mock_call_begin(struct mock_call *c, struct mock_worker *w, struct http_exchange *ex) {
     *c = (struct mock_call){.w = w, .ex = ex, .api = api_of(ex), .o = mock_options_now(w)};
-    const char *cors = cors_of(w, ex);
+    const char *cors = cors_of(c->o, ex);     /* asked for anew, the options may be others */
     c->start_ns = mock_now_ns(w);
     c->key = key_of(ex);
     c->session = http_headers_get(&ex->headers, SLICE("x-penstock-session"));

@@ -87,6 +87,7 @@ void hub_init(struct hub *h, const struct mock_options *o) {
     h->given = given_new();
     h->faults = fault_book_new(h->fixed->seed);
     pthread_mutex_init(&h->snapshot_lock, NULL);
+    pthread_mutex_init(&h->change_lock, NULL);
     pthread_mutex_init(&h->lock, NULL);
 }
 
@@ -100,6 +101,7 @@ void hub_dispose(struct hub *h) {
     }
     pthread_mutex_destroy(&h->lock);
     pthread_mutex_destroy(&h->snapshot_lock);
+    pthread_mutex_destroy(&h->change_lock);
     journal_free(&h->journal);
     background_free(&h->background);
     stored_free(&h->stored);

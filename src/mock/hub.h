@@ -67,6 +67,7 @@ struct snapshot {
 struct hub {
     /* of the start: what cannot change (MOCK_USE_FIXED, MOCK_USE_PROCESS) is read here */
     const struct mock_options *fixed;
+    pthread_mutex_t change_lock;      /* one change of options at a time */
     pthread_mutex_t snapshot_lock;
     /* under its lock; workers hold references of their own */
     struct snapshot *snapshot;

@@ -267,8 +267,8 @@ static void note(struct journal_entry *en, const struct journal_notes *n) {
     note_text(en, &en->scenario, n->scenario, NAME_BYTES);
     note_text(en, &en->place, n->place, NAME_BYTES);
     note_text(en, &en->fault, n->fault, NAME_BYTES);
-    if (n->violations.len <= VIOLATIONS_BYTES && n->n_violations > 0) {
-        note_text(en, &en->violations, n->violations, VIOLATIONS_BYTES);
+    if (n->violations.len <= VIOLATIONS_BYTES && n->n_violations > 0) {   /* they quote the body */
+        en->violations = keep_masked(en, mask_json, n->violations, VIOLATIONS_BYTES);
     }
     en->n_violations = n->n_violations > 0 ? n->n_violations : en->n_violations;
 }
@@ -311,11 +311,16 @@ void journal_close(struct journal *j, uint64_t seq, const struct journal_answer 
 
 /* ---- reading ---- */
 
+/* The first one kept that is later; one behind the last when there is none. */
+static uint64_t behind(const struct journal *j, uint64_t since) {
+    return since < j->first ? j->first : since < j->last ? since + 1 : j->last + 1;
+}
+
 /* With since: the first ones behind it; else the last ones that fit. */
 static uint64_t first_shown(const struct journal *j, const struct journal_query *q) {
     uint64_t seq = j->last + 1, from = j->first;
     if (q->has_since) {
-        return q->since >= from ? q->since + 1 : from;
+        return behind(j, q->since);
     }
     for (unsigned n = 0; seq > from && n < q->limit; seq--) {
         n += journal_entry_fits(find(j, seq - 1), q);
@@ -366,7 +371,7 @@ static struct journal_view view_of(struct journal_entry *en, const struct journa
 unsigned journal_hold(struct journal *j, const struct journal_query *q, struct arena *a,
                       struct journal_view **out) {
     pthread_mutex_lock(&j->lock);
-    uint64_t from = q->since >= j->first ? q->since + 1 : j->first;
+    uint64_t from = behind(j, q->since);
     unsigned n = from <= j->last ? (unsigned)(j->last - from + 1) : 0;
     *out = arena_alloc(a, (n + 1) * sizeof **out);
     for (unsigned i = 0; i < n; i++) {

@@ -6,7 +6,8 @@
 enum {
     MAX_DEPTH = 24,
     MAX_SAID_BYTES = 4096,
-    MAX_STEPS = 5000,
+    MAX_PATTERN_BYTES = 2048,        /* a longer one is not matched either */
+    MAX_STEPS = 20000,               /* atoms, and members of classes */
     ASCII = 128,
     MAX_REPEAT = 512
 };
@@ -227,6 +228,7 @@ static void say_brackets(struct saying *s) {
     struct set t = {.low = 0};
     bool is_inverse = take(s, "^"), is_class;
     while (!is_at_end(s) && peek(s) != ']') {
+        s->steps++;
         uint32_t from = take_member(s, &t, &is_class), to = from;
         if (is_class) {
             continue;
@@ -415,6 +417,9 @@ static void say_alternatives(struct saying *s) {
 
 int regex_say(struct slice pattern, const struct regex_say *how, struct buf *out) {
     struct saying s = {.how = how, .text = pattern, .out = out, .before = out->len};
+    if (pattern.len > MAX_PATTERN_BYTES) {
+        return -ERR_LIMIT;
+    }
     say_alternatives(&s);
     if (s.rc == 0 && s.at < pattern.len) {
         fail(&s);

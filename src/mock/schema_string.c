@@ -6,7 +6,7 @@
 #include "mock/schema-private.h"
 #include "mock/schema_regex.h"
 
-enum { HINT_MAX_BYTES = 80, MADE_BYTES = 160 };
+enum { HINT_MAX_BYTES = 80, MADE_BYTES = 160, LONG_SAID_STEPS = 4096 };
 
 int append_quoted(struct buf *out, struct slice text) {
     int rc = buf_append_byte(out, '"');
@@ -265,7 +265,10 @@ static bool make_by_pattern(struct filler *f, struct slice pattern, const struct
                                            : nth % 4 ? nth
                                                      : (unsigned)len->least % 200 + 1,
                                   .is_wild = f->is_wild && !f->is_lean && one_in(f, 3)};
-    if (regex_say(pattern, &how, to) < 0) {
+    size_t before = to->len;
+    int rc = regex_say(pattern, &how, to);
+    charge_steps(f, rc == -ERR_LIMIT ? LONG_SAID_STEPS : (unsigned)(to->len - before));
+    if (rc < 0) {
         return false;
     }
     bool is_open = pattern.len == 0 || pattern.ptr[pattern.len - 1] != '$';

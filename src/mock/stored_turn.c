@@ -8,6 +8,9 @@
 
 enum { SHOWN_BYTES = 128 };
 
+/* What may be looked through for the references of one body: each may cost a whole record. */
+#define LOOKED_MAX_BYTES ((size_t)1 << 30)
+
 /* ---- references to items ---- */
 
 static bool find_in(struct slice items, struct slice id, struct arena *a, struct slice *out) {
@@ -51,15 +54,33 @@ static int refuse_length(struct request_fault *fault) {
     return request_refuse(fault, "context_length_exceeded", "input", "The input is too long.");
 }
 
+/* The item in its reference's place. What it takes to find it is not kept. */
+static int append_item(struct stored *s, struct slice id, struct buf *made, size_t *looked,
+                       struct request_fault *fault, unsigned *status) {
+    struct arena *look = arena_new();
+    struct slice found;
+    int rc = 0;
+    if (*looked > LOOKED_MAX_BYTES) {
+        rc = refuse_length(fault);
+    } else if (!item_get(s, id, look, &found)) {
+        rc = refuse_item(fault, status, id);
+    } else if (buf_append(made, found) < 0) {
+        rc = refuse_length(fault);
+    }
+    *looked += arena_used_bytes(look);
+    arena_free(look);
+    return rc;
+}
+
 /* The body with what its input refers to in the references' places. */
 static int resolve(struct stored *s, struct slice body, struct arena *a, struct slice *out,
                    struct request_fault *fault, unsigned *status) {
     struct slice root = slice_from(body, json_text_skip_space(body, 0));
     struct slice input = json_member(root, SLICE("input"), a);
     struct json_walk w = json_walk_begin(input);
-    struct slice item, found;
+    struct slice item;
     struct buf made;
-    size_t from = 0;
+    size_t from = 0, looked = 0;
     int rc = 0;
     buf_init(&made, STORED_MAX_BODY_BYTES);
     while (rc == 0 && json_text_is(input, '[') && json_walk_element(&w, &item)) {
@@ -68,12 +89,9 @@ static int resolve(struct stored *s, struct slice body, struct arena *a, struct 
         }
         struct slice id = stored_item_id(item, a);
         size_t at = (size_t)(item.ptr - body.ptr);
-        if (!item_get(s, id, a, &found)) {
-            rc = refuse_item(fault, status, id);
-        } else if (buf_append(&made, slice_sub(body, from, at - from)) < 0 ||
-                   buf_append(&made, found) < 0) {
-            rc = refuse_length(fault);
-        }
+        rc = buf_append(&made, slice_sub(body, from, at - from)) < 0
+                 ? refuse_length(fault)
+                 : append_item(s, id, &made, &looked, fault, status);
         from = at + item.len;
     }
     if (rc == 0 && from > 0) {

@@ -17,6 +17,8 @@
 #include "net/dns-private.h"
 
 #define ATTEMPT_STAGGER_NS (250 * NS_PER_MS)
+/* how soon a Unix socket whose queue of connections is full is tried again */
+#define QUEUE_FULL_WAIT_NS NS_PER_MS
 #define TARGET_BYTES 300
 
 struct attempt {
@@ -211,6 +213,12 @@ static void attempt_next(struct dial *d) {
         struct err e;
         a->dial = d;
         if (sock_connect(d->loop, to, on_attempt, a, &a->sock, &e) < 0) {
+            if (d->is_unix && e.os_errno == EAGAIN) {
+                d->next--;                       /* its queue is full: TCP would wait, too */
+                loop_timer_start(d->loop, &d->stagger, loop_now_ns(d->loop) + QUEUE_FULL_WAIT_NS,
+                                 on_stagger, d);
+                return;
+            }
             note_failure(d, e.os_errno);
             continue;
         }

@@ -342,6 +342,8 @@ static void test_queries(void **state) {
     check_query(j, "since=1", "2 3 4");
     check_query(j, "since=1&limit=1", "2");
     check_query(j, "since=4", "");
+    check_query(j, "since=5", "");
+    check_query(j, "since=18446744073709551615", "");
     check_query(j, "&body=0&", "1 2 3 4");
     journal_free(&j);
 }
@@ -393,6 +395,9 @@ static void test_hold(void **state) {
     assert_true(slice_eq(views[1].body, SLICE("{\"a\":1}")));
     assert_true(slice_eq(http_headers_get(&views[0].headers, SLICE("quote\"")), SLICE("\"\\")));
     journal_release(views, n);
+    journal_query_init(&q);
+    q.since = UINT64_MAX;
+    assert_int_equal(journal_hold(j, &q, a, &views), 0);
     arena_free(a);
     journal_free(&j);
 }

@@ -140,6 +140,26 @@ static void test_strange_patterns_are_refused(void **state) {
     buf_dispose(&out);
 }
 
+/* What nobody could match is not read: a class is read anew for each character of its repeat. */
+static void test_long_patterns_are_refused(void **state) {
+    char pattern[4096];
+    struct rng rng;
+    struct buf out;
+    (void)state;
+    rng_seed(&rng, 1);
+    buf_init(&out, 1 << 16);
+    memset(pattern, 'a', sizeof pattern);
+    const struct regex_say how = {.rng = &rng, .reach = 2};
+    assert_int_equal(regex_say(slice_make(pattern, sizeof pattern), &how, &out), -ERR_LIMIT);
+    pattern[0] = '[';
+    memcpy(pattern + 1000, "]{500}", 6);
+    assert_int_equal(regex_say(slice_make(pattern, 1006), &how, &out), -ERR_LIMIT);
+    memcpy(pattern + 30, "]{500}", 6);
+    assert_int_equal(regex_say(slice_make(pattern, 36), &how, &out), 0);
+    assert_int_equal(out.len, 500);
+    buf_dispose(&out);
+}
+
 /* Any bytes: it ends, and what it says is within its bounds. */
 static void test_any_bytes_for_a_pattern(void **state) {
     static const char letters[] = "ab()[]{}|*+?\\^$.-,0123dwsxu<>=!:\xc3\xa9";
@@ -168,6 +188,7 @@ int main(void) {
         cmocka_unit_test(test_it_ends),
         cmocka_unit_test(test_said_texts_fit_their_pattern),
         cmocka_unit_test(test_strange_patterns_are_refused),
+        cmocka_unit_test(test_long_patterns_are_refused),
         cmocka_unit_test(test_any_bytes_for_a_pattern),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

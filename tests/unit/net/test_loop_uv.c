@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 static struct loop *new_loop(void) {
@@ -895,6 +896,35 @@ static void test_names(void **state) {
     loop_free(l);
 }
 
+/* Non-blocking connects to a socket whose queue is full are refused at once: they wait for room. */
+static void test_full_queue_of_a_unix_socket(void **state) {
+    (void)state;
+    struct stage st;
+    struct sockaddr_un at = {.sun_family = AF_UNIX};
+    int waiting[64], n = 0, fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    stage_open(&st, "127.0.0.1:0");
+    snprintf(at.sun_path, sizeof at.sun_path, "/tmp/penstock-full-%p", (void *)&st);
+    assert_int_equal(bind(fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(fd, 1), 0);
+    for (; n < 64; n++) {
+        waiting[n] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+        if (connect(waiting[n], (struct sockaddr *)&at, sizeof at) < 0) break;
+    }
+    assert_true(n < 64);
+    struct dial_options o = {.unix_path = slice_cstr(at.sun_path), .connect_timeout_ns = GUARD_NS};
+    st.dial = dial_start(st.l, &o, end_on_ready, &st.client);
+    for (int turn = 0; turn < 3; turn++) (void)loop_turn(st.l, true);
+    assert_false(st.client.has_dialed);
+    int accepted = accept(fd, NULL, NULL);
+    turn_until(st.l, st.client.has_dialed);
+    assert_non_null(st.client.c);
+    close(accepted);
+    for (int i = 0; i <= n; i++) close(waiting[i]);
+    close(fd);
+    unlink(at.sun_path);
+    stage_close(&st);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_order_of_a_turn),
@@ -924,6 +954,7 @@ int main(void) {
         cmocka_unit_test(test_unix_listener),
         cmocka_unit_test(test_stale_unix_socket_is_replaced),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_full_queue_of_a_unix_socket),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
