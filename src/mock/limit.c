@@ -6,7 +6,11 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
-enum { SLOTS = 1024, MAX_KEYS = 65536 };
+enum {
+    SLOTS = 1024,
+    MAX_KEYS = 65536,                /* that are counted */
+    MAX_OWN_KEYS = 2000              /* that are configured: the list is copied to grow */
+};
 
 static const int64_t MINUTE_NS = 60 * NS_PER_S;
 static const double TINY = 1e-6;             /* of a request or a token */
@@ -55,6 +59,9 @@ int mock_key_parse(struct slice text, struct mock_options *o, struct arena *a, s
     struct slice name = comma < 0 ? text : slice_sub(text, 0, (size_t)comma);
     if (name.len == 0) {
         return err_set(e, ERR_USAGE, "expected KEY[,rpm=N][,tpm=N][,tier=NAME]");
+    }
+    if (o->n_keys == MAX_OWN_KEYS) {
+        return err_set(e, ERR_USAGE, "more than %d keys", MAX_OWN_KEYS);
     }
     key.key = arena_dup(a, name).ptr;
     while (comma >= 0) {

@@ -109,7 +109,8 @@ void mock_timer_start(struct mock_worker *w, struct timer *timer, int64_t deadli
 static void move_begin(struct mock_time *t) {
     struct move *m = t->moves;
     t->is_moving = true;
-    t->limit_ns = m->to_next ? TIME_NEVER - 1 : t->now_ns + m->by_ns;
+    bool is_far = m->to_next || m->by_ns > TIME_NEVER / 2 - t->now_ns;
+    t->limit_ns = m->to_next ? TIME_NEVER - 1 : is_far ? TIME_NEVER / 2 : t->now_ns + m->by_ns;
     queue_tick(t);
 }
 

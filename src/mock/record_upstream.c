@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "http/url.h"
+#include "mock/mask.h"
 #include "net/tls.h"
 
 enum { TARGET_BYTES = 8192 };
@@ -110,13 +111,9 @@ unsigned record_headers(const struct upstream *u, const struct http_exchange *ex
 }
 
 static void add_header_secret(struct scrub_secrets *s, const struct http_header *h) {
-    static const char *const names[] = {"authorization", "x-api-key", "api-key", "x-goog-api-key",
-                                        "proxy-authorization"};
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (slice_eq_nocase(h->name, slice_cstr(names[i]))) {
-            ptrdiff_t blank = slice_index(h->value, ' ');
-            scrub_secrets_add(s, slice_trim(slice_from(h->value, blank < 0 ? 0 : (size_t)blank)));
-        }
+    if (mask_is_secret_name(h->name)) {
+        ptrdiff_t blank = slice_index(h->value, ' ');
+        scrub_secrets_add(s, slice_trim(slice_from(h->value, blank < 0 ? 0 : (size_t)blank)));
     }
 }
 
@@ -128,7 +125,10 @@ void record_secrets(const struct upstream *u, const struct http_exchange *ex, st
     for (unsigned i = 0; i < ex->headers.count; i++) {
         add_header_secret(out, &ex->headers.items[i]);
     }
-    scrub_secrets_add(out, url_query_get(ex->query, SLICE("key"), a));
+    static const char *const asked[] = {"key", "api_key", "api-key", "access_token", "token"};
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        scrub_secrets_add(out, url_query_get(ex->query, slice_cstr(asked[i]), a));
+    }
 }
 
 /* ---- the provider's ---- */

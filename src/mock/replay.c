@@ -18,6 +18,7 @@ enum {
     MISS_TEXT_BYTES = 800
 };
 #define MAX_SPEED 1e6
+#define MOST_NS 1e18                     /* thirty years, however slow */
 
 struct replay {
     struct owner owner;                  /* first: an exchange's app pointer is looked at as one */
@@ -61,7 +62,8 @@ int replay_speed_check(struct slice text, struct mock_options *o, struct arena *
 /* ---- times ---- */
 
 static int64_t due_ns(const struct replay *r, int64_t t_ns) {
-    return r->start_ns + (r->speed > 0 ? (int64_t)((double)t_ns / r->speed) : 0);
+    double after_ns = r->speed > 0 ? (double)t_ns / r->speed : 0;
+    return r->start_ns + (after_ns < MOST_NS ? (int64_t)after_ns : (int64_t)MOST_NS);
 }
 
 static void pump(struct replay *r);

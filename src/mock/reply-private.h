@@ -201,7 +201,7 @@ struct reply {
     /* the piece on its way, and the tokens it is made of when it was cut by them */
     struct slice piece;
     uint32_t piece_tokens;
-    uint16_t token_lens[REPLY_MAX_BURST];
+    uint32_t token_lens[REPLY_MAX_BURST];
     unsigned n_token_lens;          /* 0: not by tokens */
     struct buf odds;
     struct choice *choices;

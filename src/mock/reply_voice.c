@@ -201,7 +201,7 @@ static bool take_token(struct reply *r, struct voice *v, struct slice ahead, siz
         r->piece_tokens = (uint32_t)budget;
         return false;
     }
-    r->token_lens[r->n_token_lens++] = (uint16_t)bytes;
+    r->token_lens[r->n_token_lens++] = (uint32_t)bytes;
     r->piece_tokens += tokens;
     *io_len += bytes;
     return bytes > 0;

@@ -6,6 +6,13 @@ enum { HIDDEN_DRAWS = 100000 };      /* so many are drawn; the rest count as the
 /* An odd number, far from the step of the generator's own seeding. */
 #define SERIAL_STRIDE UINT64_C(0xd1342543de82ef95)
 
+/* No schedule goes further: the longest times, added up over a long answer, do not fit. */
+#define FAR_NS (INT64_MAX / 4)
+
+static int64_t later(int64_t at_ns, int64_t by_ns) {
+    return by_ns < FAR_NS - at_ns ? at_ns + by_ns : FAR_NS;
+}
+
 static double load_of(const struct schedule *s) {
     uint64_t running = s->running ? atomic_load_explicit(s->running, memory_order_relaxed) : 1;
     return running > 1 ? 1 + s->slowdown * (double)(running - 1) : 1;
@@ -61,7 +68,7 @@ bool schedule_start(struct schedule *s, const struct schedule_plan *p, int64_t n
     int64_t wait_ns = law_draw(&p->ttft, &s->rng);
     wait_ns += draw_prefill(s, p);
     wait_ns += draw_hidden(s, p->hidden);
-    s->due_ns += slowed(s, wait_ns) + draw_first_pause(s, p);
+    s->due_ns = later(s->due_ns, slowed(s, wait_ns) + draw_first_pause(s, p));
     s->is_known = true;
     return true;
 }
@@ -79,7 +86,7 @@ bool schedule_is_due(struct schedule *s, int64_t now_ns) {
     if (!s->is_known && s->engine) {
         int64_t at_ns;
         s->is_known = engine_chunk_due(s->engine, &s->seat, s->hidden + s->slot, now_ns, &at_ns);
-        s->due_ns = s->is_known ? at_ns + s->put_off_ns : at_ns;
+        s->due_ns = s->is_known ? later(at_ns, s->put_off_ns) : at_ns;
     }
     return s->is_known && s->due_ns <= now_ns;
 }
@@ -88,10 +95,10 @@ void schedule_next(struct schedule *s, const struct law *pause) {
     int64_t pause_ns = pause ? law_draw(pause, &s->rng) : 0;
     s->slot++;
     if (s->engine) {
-        s->put_off_ns += pause_ns;
+        s->put_off_ns = later(s->put_off_ns, pause_ns);
         s->is_known = false;
     } else {
-        s->due_ns += slowed(s, law_draw(&s->itl, &s->rng)) + pause_ns;
+        s->due_ns = later(s->due_ns, slowed(s, law_draw(&s->itl, &s->rng)) + pause_ns);
     }
 }
 

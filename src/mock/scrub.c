@@ -494,7 +494,7 @@ static bool is_account(struct slice name) {
 int scrub_header(const struct scrub *s, const struct scrub_secrets *secrets, struct slice name,
                  char *value, size_t len) {
     if (!mask_is_secret_name(name) && !is_account(name)) {
-        return scrub_text(s, secrets, value, len);
+        return scrub_target(s, secrets, value, len);     /* it may be a URL: Location */
     }
     size_t from = 0;
     if (slice_eq_nocase(slice_sub(slice_make(value, len), 0, 7), SLICE("bearer ")) ||

@@ -172,7 +172,8 @@ static void look(struct hub *h, struct report *r) {
     look_at_frames(h, r);
     look_at_loops(h, r);
     look_at_process(r);
-    engine_look(h->engine, mock_now_ns(h->workers[0]), &r->engine);
+    /* a loop's own time is its thread's to read */
+    engine_look(h->engine, mock_exact_now_ns(h->workers[0]), &r->engine);
     prefix_cache_look(h->prefix_cache, &r->cache);
     r->has_engine = s->o.max_batch > 0 || r->engine.steps > 0;
     judge(r);

@@ -284,6 +284,13 @@ static int store_choice(const struct mock_setting *row, struct slice text, void 
                    SLICE_FMT(slice_sub(text, 0, 60)));
 }
 
+/* Lists are copied to grow. */
+enum { LIST_MAX = 2000 };
+
+static bool has_room_in_list(const struct mock_setting *row, const struct mock_options *o) {
+    return *(const unsigned *)(const void *)((const char *)o + row->count_offset) < LIST_MAX;
+}
+
 static void store_in_list(const struct mock_setting *row, struct slice text, struct mock_options *o,
                           struct arena *a) {
     const char *const **list = (const char *const **)(void *)((char *)o + row->offset);
@@ -308,6 +315,7 @@ static int store_value(const struct mock_setting *row, struct slice text, struct
     case MOCK_SET_OWN: return row->parse(text, o, a, e);
     case MOCK_SET_TEXTS:
         if (row->parse && row->parse(text, o, a, e) < 0) return -ERR_USAGE;
+        if (!has_room_in_list(row, o)) return err_set(e, ERR_USAGE, "more than %d", LIST_MAX);
         store_in_list(row, text, o, a);
         return 0;
     case MOCK_SET_TEXT:

@@ -2,13 +2,20 @@
 /* Tools: names, schemas, choices; and the rules of strict schemas. */
 #include "mock/validate-private.h"
 
-enum { MAX_TOOLS = 128, TWICE_MAX = 512, PATH_BYTES = 200, MISSING_BYTES = 80 };
+enum {
+    MAX_TOOLS = 128,
+    TWICE_MAX = 512,
+    PATH_BYTES = 200,
+    MISSING_BYTES = 80,
+    REQUIRED_MAX_BYTES = 16 << 20    /* that one schema has us read, each list once a property */
+};
 
 /* ---- strict schemas ---- */
 
 struct strict {
     struct check *c;
     const char *path, *code, *what;
+    size_t read_bytes;               /* of lists of what is required */
     bool is_over;                    /* one violation a schema: providers tell the first */
 };
 
@@ -24,13 +31,16 @@ static void violate_strict(struct strict *s, const char *at, const char *why) {
     s->is_over = true;
 }
 
-static bool requires(struct check *c, struct slice required, struct slice key) {
+/* A schema that takes too long is believed. */
+static bool requires(struct strict *s, struct slice required, struct slice key) {
     struct json_walk w = json_walk_begin(required);
     struct slice one;
-    while (json_walk_element(&w, &one)) {
-        if (slice_eq(json_text_string(one, c->a), key)) return true;
+    while (s->read_bytes < REQUIRED_MAX_BYTES && json_walk_element(&w, &one)) {
+        s->read_bytes += one.len;
+        if (slice_eq(json_text_string(one, s->c->a), key)) return true;
     }
-    return false;
+    s->is_over = s->read_bytes >= REQUIRED_MAX_BYTES;
+    return s->is_over;
 }
 
 static const char *deeper(struct strict *s, const char *at, const char *word, struct slice key) {
@@ -54,7 +64,7 @@ static void check_object_node(struct strict *s, const char *at, struct slice sch
     }
     while (json_walk_member(&w, &key, &value) && !s->is_over) {
         key = json_text_unescape(key, c->a);
-        if (!c->is_anthropic && !requires(c, required, key)) {
+        if (!c->is_anthropic && !requires(s, required, key)) {
             violate_strict(s, at,
                            arena_printf(c->a,
                                         "'required' is required to be supplied and to be an array "
@@ -105,7 +115,7 @@ static void check_node(struct strict *s, const char *at, struct slice schema) {
 
 void check_strict_schema(struct check *c, const char *path, const char *code, const char *what,
                          struct slice schema) {
-    struct strict s = {c, path, code, what, false};
+    struct strict s = {.c = c, .path = path, .code = code, .what = what};
     if (!json_text_is(schema, '{')) {
         return;
     }
@@ -274,7 +284,7 @@ static void check_choice(struct check *c) {
     const struct llm_request *rq = c->in->rq;
     if (rq->tools) {
         if (is_named(rq->tool_choice)) check_choice_name(c, rq->tool_choice_name);
-        for (unsigned i = 0; i < rq->n_allowed; i++) check_choice_name(c, rq->allowed[i]);
+        for (unsigned i = 0; i < rq->n_allowed && i < TWICE_MAX; i++) check_choice_name(c, rq->allowed[i]);
         return;
     }
     if (c->dialect == RULE_CHAT && rq->tool_choice != TOOL_CHOICE_ABSENT &&

@@ -233,6 +233,7 @@ def tls_mock(module_world):
 
 def tls_connect(mock):
     context = ssl.create_default_context(cafile=mock.tls_ca)
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)  # some builds of Python set it
     return context.wrap_socket(socket.create_connection(("127.0.0.1", mock.port), timeout=DEADLINE_S),
                                server_hostname="localhost", suppress_ragged_eofs=False)
 

@@ -62,6 +62,28 @@ static void test_one_request(void **state) {
     engine_free(&e);
 }
 
+/* An endless answer that nobody reads for years costs no step for each of its chunks, and whoever
+ * comes then finds the steps where they would have been. */
+static void test_long_absence(void **state) {
+    struct engine *e = engine_new(1);
+    struct engine_seat a = {0}, b = {0};
+    struct engine_options o = options(4, 0);
+    struct engine_view v;
+    (void)state;
+    assert_true(engine_join(e, &o, &a, 0, ENGINE_ENDLESS, 1000 * MS));
+    int64_t now_ms = INT64_C(1000) + 10 * INT64_C(100000000000);
+    engine_look(e, now_ms * MS, &v);
+    assert_int_equal(v.steps, 100000000001);
+    assert_int_equal(v.seats, v.steps);
+    check_due(e, &a, 100000000000 - 1, now_ms, now_ms);
+    assert_true(engine_join(e, &o, &b, 0, 2, (now_ms + 3) * MS));
+    check_due(e, &b, 0, now_ms + 3, now_ms + 20);
+    check_due(e, &b, 1, now_ms + 20, now_ms + 30);
+    engine_leave(e, &a, (now_ms + 30) * MS);
+    engine_leave(e, &b, (now_ms + 30) * MS);
+    engine_free(&e);
+}
+
 static void test_who_comes_in_a_step_waits_for_its_end(void **state) {
     struct engine *e = engine_new(1);
     struct engine_seat a = {0}, b = {0};
@@ -269,6 +291,7 @@ static void test_threads(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_one_request),
+        cmocka_unit_test(test_long_absence),
         cmocka_unit_test(test_who_comes_in_a_step_waits_for_its_end),
         cmocka_unit_test(test_seats_queue_and_refusal),
         cmocka_unit_test(test_who_leaves_gives_room),

@@ -402,6 +402,24 @@ static void test_hold(void **state) {
     journal_free(&j);
 }
 
+/* They quote the body. */
+static void test_violations_are_masked(void **state) {
+    static const struct said one = {.path = "/v1/messages", .model = "m", .body = "{}"};
+    struct journal *j = journal_new();
+    struct buf out;
+    (void)state;
+    add(j, &one);
+    journal_note(j, 1, &(struct journal_notes){
+                           .violations = SLICE("{\"message\":\"Invalid value: '" KEY "'.\"}"),
+                           .n_violations = 1});
+    buf_init(&out, 1 << 16);
+    assert_true(journal_write_one(j, 1, &out));
+    assert_null(memmem(out.ptr, out.len, KEY, sizeof KEY - 1));
+    assert_non_null(memmem(out.ptr, out.len, "'" KEY_MASK "'.", sizeof KEY_MASK + 2));
+    buf_dispose(&out);
+    journal_free(&j);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_mask),      cmocka_unit_test(test_mask_text),
@@ -409,6 +427,7 @@ int main(void) {
         cmocka_unit_test(test_entry),     cmocka_unit_test(test_bounded),
         cmocka_unit_test(test_bytes_bound), cmocka_unit_test(test_queries),
         cmocka_unit_test(test_bad_queries), cmocka_unit_test(test_hold),
+        cmocka_unit_test(test_violations_are_masked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

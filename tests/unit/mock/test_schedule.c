@@ -56,6 +56,21 @@ static void run(const struct schedule_plan *p, int64_t dues[SLOTS], const struct
     schedule_stop(&s, S);
 }
 
+/* The longest times, added up over the longest answers, stay in the future. */
+static void test_far_times_do_not_wrap(void **state) {
+    (void)state;
+    const struct schedule_plan p = {.itl = law_of("86399s")};
+    struct schedule s = {.due_ns = 0};
+    assert_true(schedule_start(&s, &p, S));
+    for (unsigned k = 0; k < 300000; k++) {
+        int64_t before_ns = s.due_ns;
+        schedule_next(&s, &p.itl);
+        assert_true(s.due_ns >= before_ns);
+    }
+    assert_false(schedule_is_due(&s, INT64_C(50) * 365 * 86400 * S));
+    schedule_stop(&s, S);
+}
+
 static void test_constant_times(void **state) {
     const struct schedule_plan p = {.ttft = law_of("137ms"), .itl = law_of("7.3ms"), .prefill = law_of("10us"),
                                     .uncached = 300, .hidden = 5};
@@ -333,6 +348,7 @@ static void test_threads_share_a_cache(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_constant_times),
+        cmocka_unit_test(test_far_times_do_not_wrap),
         cmocka_unit_test(test_drawn_times),
         cmocka_unit_test(test_load_slows_down),
         cmocka_unit_test(test_with_an_engine),

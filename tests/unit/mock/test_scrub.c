@@ -378,6 +378,7 @@ static void check_target(const char *target, const char *after) {
 static void heads(void **state) {
     (void)state;
     check_header("Authorization", "Bearer abc", "Bearer ***");
+    check_header("Location", "https://x/?n=1&api_key=abc", "https://x/?n=1&api_key=***");
     check_header("X-Api-Key", "abc", "***");
     check_header("api-key", "abc", "***");
     check_header("set-cookie", "a=b; path=/", "***********");

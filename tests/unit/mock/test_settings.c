@@ -118,6 +118,25 @@ static void test_a_list_is_replaced_and_null_resets(void **state) {
     assert_int_equal(o.n_keys, 0);
 }
 
+/* They are copied to grow. */
+static void test_lists_are_bounded(void **state) {
+    static const char *const names[] = {"model", "key"};
+    (void)state;
+    for (unsigned k = 0; k < 2; k++) {
+        struct mock_options o;
+        struct buf text;
+        buf_init(&text, 1 << 16);
+        assert_int_equal(buf_appendf(&text, "%s: [a", names[k]), 0);
+        for (unsigned i = 0; i < 2000; i++) {
+            assert_int_equal(buf_append(&text, SLICE(",a")), 0);
+        }
+        assert_int_equal(buf_append(&text, SLICE("]\n")), 0);
+        assert_true(mock_settings_read(buf_slice(&text), "t", false, &o, arena, &report) < 0);
+        assert_non_null(memmem(report.ptr, report.len, "more than 2000", 14));
+        buf_dispose(&text);
+    }
+}
+
 static void test_every_fault_is_told_with_its_place(void **state) {
     (void)state;
     struct mock_options o;
@@ -194,6 +213,7 @@ int main(void) {
         CASE(test_defaults_are_what_the_table_says),
         CASE(test_dashes_and_underscores_are_alike),
         CASE(test_yaml_and_json),
+        CASE(test_lists_are_bounded),
         CASE(test_a_list_is_replaced_and_null_resets),
         CASE(test_every_fault_is_told_with_its_place),
         CASE(test_no_files_by_the_network),

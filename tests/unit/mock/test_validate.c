@@ -377,6 +377,41 @@ static void test_table(void **state) {
 }
 
 /* A request with very much wrong with it: the number is told, the list ends. */
+static int append_names(struct buf *b, const char *format, unsigned from, unsigned to) {
+    int rc = 0;
+    for (unsigned i = from; i < to; i++) {
+        rc |= buf_append(b, i > from ? SLICE(",") : SLICE("")) | buf_appendf(b, format, i);
+    }
+    return rc;
+}
+
+/* Each property is looked for in all that is required: what would take hours is believed. */
+static void test_large_strict_schema(void **state) {
+    static const struct {
+        unsigned n_properties, n_errors;
+    } schemas[] = {{20, 1}, {20000, 0}};
+    (void)state;
+    for (size_t i = 0; i < sizeof schemas / sizeof schemas[0]; i++) {
+        struct arena *a = arena_new();
+        struct violations v;
+        struct buf body;
+        unsigned n = schemas[i].n_properties;
+        buf_init(&body, 2 << 20);
+        assert_int_equal(buf_append(&body, SLICE(CHAT ",\"response_format\":{\"type\":\"json_schema\","
+                                                 "\"json_schema\":{\"name\":\"x\",\"strict\":true,"
+                                                 "\"schema\":{\"type\":\"object\","
+                                                 "\"additionalProperties\":false,\"properties\":{")), 0);
+        assert_int_equal(append_names(&body, "\"p%u\":{\"type\":\"null\"}", 0, n), 0);
+        assert_int_equal(buf_append(&body, SLICE("},\"required\":[")), 0);
+        assert_int_equal(append_names(&body, "\"p%u\"", 0, n - 1), 0);
+        assert_int_equal(buf_append(&body, slice_make("]}}}}", 6)), 0);
+        validate(&dialect_chat, body.ptr, NULL, a, &v);
+        assert_int_equal(v.n_errors, schemas[i].n_errors);
+        buf_dispose(&body);
+        arena_free(a);
+    }
+}
+
 static void test_many(void **state) {
     struct arena *a = arena_new();
     struct violations v;
@@ -430,6 +465,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_rules),   cmocka_unit_test(test_headers),
         cmocka_unit_test(test_refused), cmocka_unit_test(test_table),
+        cmocka_unit_test(test_large_strict_schema),
         cmocka_unit_test(test_many),    cmocka_unit_test(test_the_page_is_up_to_date),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
