@@ -12,6 +12,10 @@ struct rng {
 };
 
 void rng_seed(struct rng *r, uint64_t seed); /* SplitMix64 spreads the seed */
+/* The nth of the sequences that belong to one seed. */
+static inline void rng_seed_nth(struct rng *r, uint64_t seed, uint64_t n) {
+    rng_seed(r, seed ^ (n * UINT64_C(0x9e3779b97f4a7c15)));
+}
 void rng_seed_from_os(struct rng *r);        /* getrandom */
 uint64_t rng_next(struct rng *r);
 uint64_t rng_below(struct rng *r, uint64_t bound); /* 0 … bound-1, unbiased; bound > 0 */

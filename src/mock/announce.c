@@ -93,9 +93,7 @@ static void w_address(struct json_writer *j, const struct hub *h) {
 }
 
 static void w_provider(struct json_writer *j, const struct hub *h) {
-    jw(j, SLICE("{\"name\":"));
-    if (h->fixed->name) jw_string(j, slice_cstr(h->fixed->name));
-    else jw(j, SLICE("null"));
+    jw_string_or_null(j, SLICE("{\"name\":"), slice_cstr(h->fixed->name));
     jw(j, SLICE(",\"addresses\":["));
     for (unsigned i = 0; i < h->n_addrs; i++) {
         char text[ADDR_TEXT_BYTES];

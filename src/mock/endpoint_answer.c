@@ -212,14 +212,14 @@ void mock_endpoint_answer(struct mock_worker *w, struct http_exchange *ex) {
 
 /* ---- count_tokens ---- */
 
-static void count(struct mock_call *c) {
+void mock_call_count(struct mock_call *c, const char *head) {
     struct mock_worker *w = c->w;
     if (!mock_call_validate(c) || !mock_call_admit(c, 0) || fault_strikes_unasked(c)) {
         return;
     }
     mock_worker_scratch(&w->body);
     uint64_t n = plan_count_prompt(&c->rq, mock_tokenizer(c->o, c->rq.env.model));
-    int rc = buf_appendf(&w->body, "{\"input_tokens\":%" PRIu64 "}", n);
+    int rc = buf_appendf(&w->body, "{%s\"input_tokens\":%" PRIu64 "}", head, n);
     mock_respond_json(w, c->ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
 }
 
@@ -230,7 +230,7 @@ void mock_endpoint_count(struct mock_worker *w, struct http_exchange *ex) {
         int rc = messages_decode_count(bytes_slice(ex->body), ex->arena, &c.rq, &fault);
         mock_call_journal(&c, rc == 0 ? c.rq.env.model : SLICE_NULL, false);
         if (rc == 0) {
-            count(&c);
+            mock_call_count(&c, "");
         } else {
             mock_call_refuse(&c, RULE_UNREADABLE, &fault, 400);
         }

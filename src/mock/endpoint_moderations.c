@@ -124,7 +124,7 @@ static void answer_moderations(struct mock_call *c) {
     if (!input_take(c, &k, "omni-moderation-latest", true)) {
         return;
     }
-    rng_seed(&r, c->o->seed ^ (c->facts.serial * UINT64_C(0x9e3779b97f4a7c15)));
+    rng_seed_nth(&r, c->o->seed, c->facts.serial);
     rng_base62(&r, id, sizeof id);
     mock_worker_scratch(&w->body);
     struct json_writer j = jw_begin(&w->body);

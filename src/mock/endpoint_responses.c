@@ -333,17 +333,6 @@ void mock_endpoint_response(struct mock_worker *w, struct http_exchange *ex) {
 
 /* ---- what a request would cost ---- */
 
-static void count(struct mock_call *c) {
-    struct mock_worker *w = c->w;
-    if (!mock_call_validate(c) || !mock_call_admit(c, 0) || fault_strikes_unasked(c)) {
-        return;
-    }
-    mock_worker_scratch(&w->body);
-    int rc = buf_appendf(&w->body, "{\"object\":\"response.input_tokens\",\"input_tokens\":%" PRIu64 "}",
-                         plan_count_prompt(&c->rq, mock_tokenizer(c->o, c->rq.env.model)));
-    mock_respond_json(w, c->ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
-}
-
 void mock_endpoint_input_tokens(struct mock_worker *w, struct http_exchange *ex) {
     struct envelope env = {.stream = false};
     struct request_fault fault;
@@ -355,7 +344,7 @@ void mock_endpoint_input_tokens(struct mock_worker *w, struct http_exchange *ex)
         mock_call_journal(&c, rc == 0 ? env.model : SLICE_NULL, false);
         rc = rc == 0 ? mock_call_decode(&c, &fault, &status) : rc;
         if (rc == 0) {
-            count(&c);
+            mock_call_count(&c, "\"object\":\"response.input_tokens\",");
         } else {
             mock_call_refuse(&c, RULE_UNREADABLE, &fault, status);
         }

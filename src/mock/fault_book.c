@@ -95,7 +95,7 @@ static bool is_drawn(const struct fault_book *b, const struct rule *r, unsigned 
     if (r->when.rate >= 1) {
         return true;
     }
-    rng_seed(&rng, b->seed ^ (serial * UINT64_C(0x9e3779b97f4a7c15)) ^ ((uint64_t)i << 56));
+    rng_seed_nth(&rng, b->seed ^ ((uint64_t)i << 56), serial);
     return rng_unit(&rng) < r->when.rate;
 }
 

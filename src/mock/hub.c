@@ -131,11 +131,8 @@ void hub_count(struct hub *h, enum hub_counter which, int64_t by) {
 /* ---- step keys ---- */
 
 static struct step_key **step_bucket(struct hub *h, struct slice text) {
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < text.len; i++) {
-        hash = (hash ^ (unsigned char)text.ptr[i]) * 16777619u;
-    }
-    return &h->steps[(hash ^ (hash >> 16)) % STEP_BUCKETS];
+    uint64_t hash = slice_hash(SLICE_HASH_START, text);
+    return &h->steps[(hash ^ (hash >> 32)) % STEP_BUCKETS];
 }
 
 static struct step_key *step_find(struct hub *h, struct slice text) {

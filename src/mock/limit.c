@@ -17,16 +17,15 @@ static const double TINY = 1e-6;             /* of a request or a token */
 
 /* ---- keys ---- */
 
-/* Orders of magnitude of what providers give. */
-static const struct limit_tier tiers[] = {
+/* As the providers call them; orders of magnitude of what they give a minute. */
+static const struct limit_tier {
+    const char *name;
+    uint64_t rpm, tpm;
+} tiers[] = {
     {"free", 3, 40000},        {"tier1", 500, 30000},       {"tier2", 5000, 450000},
     {"tier3", 5000, 800000},   {"tier4", 10000, 2000000},   {"tier5", 10000, 30000000},
 };
 enum { TIER_COUNT = sizeof tiers / sizeof tiers[0] };
-
-const struct limit_tier *limit_tier_at(unsigned i) {
-    return i < TIER_COUNT ? &tiers[i] : NULL;
-}
 
 static int parse_tier(struct slice name, struct mock_key *k, struct err *e) {
     for (unsigned i = 0; i < TIER_COUNT; i++) {

@@ -14,14 +14,6 @@ void limits_free(struct limits **l);
 
 /* "KEY[,rpm=N][,tpm=N][,tier=NAME]", for settings.c. */
 int mock_key_parse(struct slice text, struct mock_options *o, struct arena *a, struct err *e);
-/* Tiers as the providers call them: name, requests and tokens a minute of row i; NULL past the
- * end. */
-struct limit_tier {
-    const char *name;
-    uint64_t rpm, tpm;
-};
-const struct limit_tier *limit_tier_at(unsigned i);
-
 /* The key of the list that the client came with, compared in constant time; NULL: none of them. */
 const struct mock_key *mock_key_find(const struct mock_options *o, struct slice given);
 

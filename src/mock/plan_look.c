@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a request asks for: its last words, what they are about, what the answer depends on. */
 #include "mock/reply-private.h"
+#include "mock/text_join.h"
 
 /* ---- looking at the request ---- */
 
@@ -27,46 +28,21 @@ void part_texts(const struct part *p, void (*fn)(void *self, struct slice text),
     }
 }
 
-struct joined {
-    struct slice only;               /* the last one */
-    size_t total, texts;
-    char *to;                        /* NULL: measuring */
-    size_t at;
-};
-
-static void join_text(void *self, struct slice text) {
-    struct joined *j = self;
-    if (text.len == 0) {
-        return;
-    }
-    if (j->to) {
-        memcpy(j->to + j->at, text.ptr, text.len);
-        j->at += text.len;
-        j->to[j->at++] = '\n';
-        return;
-    }
-    j->only = text;
-    j->total += text.len + 1;
-    j->texts++;
-}
-
-static void join_message(const struct message *m, struct joined *j) {
+static void join_message(const struct message *m, struct text_join *j) {
     for (unsigned i = 0; m && i < m->n_parts; i++) {
         if (m->parts[i].kind == PART_TEXT || m->parts[i].kind == PART_TOOL_RESULT) {
-            part_texts(&m->parts[i], join_text, j);
+            text_join_part(j, &m->parts[i]);
         }
     }
 }
 
 struct slice message_text(const struct message *m, struct arena *a) {
-    struct joined j = {.only = {"", 0}};
+    struct text_join j = TEXT_JOIN_BEGIN;
     join_message(m, &j);
-    if (j.texts <= 1) {
-        return j.only;
+    if (text_join_again(&j, a)) {
+        join_message(m, &j);
     }
-    j.to = arena_alloc(a, j.total);
-    join_message(m, &j);
-    return slice_make(j.to, j.at - 1);
+    return text_join_end(&j);
 }
 
 /* ---- what the answer depends on ---- */

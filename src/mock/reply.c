@@ -46,7 +46,7 @@ struct reply *reply_new(const struct llm_request *rq, const struct reply_options
     r->live = plan.n_choices;
     r->created = o->created;
     buf_init(&r->odds, ODDS_BYTES);
-    rng_seed(&r->rng, plan.seed ^ (o->serial * UINT64_C(0x9e3779b97f4a7c15)));
+    rng_seed_nth(&r->rng, plan.seed, o->serial);
     rng_seed(&r->burst_rng, plan.seed + 1);
     r->api = api_of_dialect(plan.dialect);
     r->id = reply_make_id(r, r->id_space, r->api->answer_prefix, ID_LETTERS);

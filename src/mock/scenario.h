@@ -104,9 +104,5 @@ bool scenario_match_test(const struct scenario_match *m, const struct scenario_r
 
 /* The reference, Markdown, of the table that checks files. */
 int scenario_docs(struct buf *out) MUST_CHECK;
-/* Name of row i with its section ("match.user"), its description, and an example; false past the
- * end. For tests. */
-bool scenario_docs_row(unsigned i, const char **out_section, const char **out_name,
-                       const char **out_description, const char **out_example);
 
 #endif

@@ -26,18 +26,6 @@ static const struct {
     [SCOPE_ERROR] = {"error", "As a map; a number is its `status`."},
 };
 
-bool scenario_docs_row(unsigned i, const char **out_section, const char **out_name,
-                       const char **out_description, const char **out_example) {
-    if (i >= schema_n_rows) {
-        return false;
-    }
-    *out_section = sections[schema_rows[i].scope].title;
-    *out_name = schema_rows[i].name;
-    *out_description = schema_rows[i].description;
-    *out_example = schema_rows[i].example;
-    return true;
-}
-
 /* A cell's bars would end it. */
 static int write_cell(struct buf *out, const char *text) {
     int rc = 0;

@@ -2,37 +2,9 @@
 #include "mock/scenario-private.h"
 
 #include "dialect/request_read.h"
+#include "mock/text_join.h"
 
 /* ---- texts ---- */
-
-struct joined {
-    struct slice only;               /* the last one */
-    size_t total, texts;
-    char *to;                        /* NULL: measuring */
-    size_t at;
-};
-
-static void join_text(struct joined *j, struct slice text) {
-    if (text.len == 0) {
-        return;
-    }
-    if (j->to) {
-        memcpy(j->to + j->at, text.ptr, text.len);
-        j->at += text.len;
-        j->to[j->at++] = '\n';
-        return;
-    }
-    j->only = text;
-    j->total += text.len + 1;
-    j->texts++;
-}
-
-static void join_part(struct joined *j, const struct part *p) {
-    join_text(j, p->text);
-    for (unsigned i = 0; i < p->n_inner; i++) {
-        join_text(j, p->inner[i].text);
-    }
-}
 
 /* Which messages, and which of their parts. */
 struct selection {
@@ -46,14 +18,14 @@ static bool is_wanted(const struct part *p, bool results) {
                    : p->kind == PART_TEXT || p->kind == PART_REFUSAL;
 }
 
-static void join_selection(struct joined *j, const struct selection *s) {
+static void join_selection(struct text_join *j, const struct selection *s) {
     for (const struct message *m = s->first; m != s->end; m = m->next) {
         if (!(s->roles >> m->role & 1)) {
             continue;
         }
         for (unsigned i = 0; i < m->n_parts; i++) {
             if (is_wanted(&m->parts[i], s->results)) {
-                join_part(j, &m->parts[i]);
+                text_join_part(j, &m->parts[i]);
             }
         }
     }
@@ -61,14 +33,12 @@ static void join_selection(struct joined *j, const struct selection *s) {
 
 /* One text is borrowed; several are joined in the arena. */
 static struct slice join(struct view *v, const struct selection *s) {
-    struct joined j = {.only = {"", 0}};
+    struct text_join j = TEXT_JOIN_BEGIN;
     join_selection(&j, s);
-    if (j.texts <= 1) {
-        return j.only;
+    if (text_join_again(&j, v->arena)) {
+        join_selection(&j, s);
     }
-    j.to = arena_alloc(v->arena, j.total);
-    join_selection(&j, s);
-    return slice_make(j.to, j.at - 1);
+    return text_join_end(&j);
 }
 
 #define ALL_ROLES (~0u)

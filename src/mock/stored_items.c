@@ -15,7 +15,7 @@ struct slice stored_id(const struct stored *s, const char *prefix, uint64_t seri
                        struct arena *a) {
     struct rng r;
     char digits[ID_DIGITS + 1];
-    rng_seed(&r, s->seed ^ (serial + 1) * UINT64_C(0x9e3779b97f4a7c15));
+    rng_seed_nth(&r, s->seed, serial + 1);
     for (unsigned i = 0; i < ID_DIGITS; i += 16) {
         snprintf(digits + i, 17, "%016llx", (unsigned long long)rng_next(&r));
     }

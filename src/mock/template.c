@@ -299,15 +299,6 @@ size_t template_bytes(const struct template *t) {
     return t->bytes;
 }
 
-bool template_is_fixed(const struct template *t) {
-    for (unsigned i = 0; i < t->n; i++) {
-        if (t->pieces[i].function) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* What fits of it, cut between characters. False: nothing more does. */
 static bool put(struct template_filling *f, struct slice text) {
     size_t room = f->facts->room - f->out.len;

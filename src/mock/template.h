@@ -30,7 +30,6 @@ struct template *template_compile_json(const struct node *n, const char *path, s
 struct slice template_fill(const struct template *t, struct template_facts *f);
 /* Bytes that are there whatever the request is. */
 size_t template_bytes(const struct template *t);
-bool template_is_fixed(const struct template *t);
 
 /* Functions, for the documents: false past the end. */
 bool template_docs_row(unsigned i, const char **out_form, const char **out_description);

@@ -58,6 +58,8 @@ void check_messages_block(struct check *c, const char *path, struct slice block,
 void check_responses_part(struct check *c, const char *path, struct slice part, struct slice role);
 /* validate_tools.c */
 void check_tools(struct check *c);
+/* 1 to max letters, digits, "_" and "-". */
+bool rule_name_fits(struct slice s, size_t max);
 /* The rules of strict schemas; what: "response_format 'x'". */
 void check_strict_schema(struct check *c, const char *path, const char *code, const char *what,
                          struct slice schema);

@@ -153,16 +153,6 @@ static void check_json_word(struct check *c) {
     }
 }
 
-static bool is_name(struct slice s, size_t max) {
-    for (size_t i = 0; i < s.len; i++) {
-        char ch = s.ptr[i];
-        bool is_ok = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
-                     (ch >= '0' && ch <= '9') || ch == '_' || ch == '-';
-        if (!is_ok) return false;
-    }
-    return s.len > 0 && s.len <= max;
-}
-
 static void check_schema_format(struct check *c) {
     const struct output_format *f = &c->in->rq->format;
     bool is_flat = c->dialect == RULE_RESPONSES;
@@ -172,7 +162,7 @@ static void check_schema_format(struct check *c) {
     const char *name_path = place_of(c, path, "name");
     if (!c->is_anthropic && !f->name.ptr) {
         violate_missing(c, name_path);
-    } else if (!c->is_anthropic && !is_name(f->name, 64)) {
+    } else if (!c->is_anthropic && !rule_name_fits(f->name, 64)) {
         violate_code(c, RULE_STRICT_SCHEMA, "invalid_value", name_path,
                      "Invalid '%s': string does not match pattern. Expected a string that matches "
                      "the pattern '^[a-zA-Z0-9_-]+$'.",

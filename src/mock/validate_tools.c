@@ -128,7 +128,7 @@ void check_strict_schema(struct check *c, const char *path, const char *code, co
 
 /* ---- one tool ---- */
 
-static bool is_tool_name(struct slice s, size_t max) {
+bool rule_name_fits(struct slice s, size_t max) {
     for (size_t i = 0; i < s.len; i++) {
         char ch = s.ptr[i];
         bool is_ok = (ch >= 'a' && ch <= 'z') || (ch >= 'A' && ch <= 'Z') ||
@@ -140,7 +140,7 @@ static bool is_tool_name(struct slice s, size_t max) {
 
 static void check_name(struct check *c, const char *path, struct slice name) {
     const char *at = place_of(c, path, "name");
-    if (is_tool_name(name, c->is_anthropic ? 128 : 64)) {
+    if (rule_name_fits(name, c->is_anthropic ? 128 : 64)) {
         return;
     }
     if (!name.ptr) {

@@ -51,7 +51,7 @@ static void make_request_id(struct mock_worker *w, struct header_set *set,
     struct rng own;
     bool is_seeded = facts && facts->has_serial;
     if (is_seeded) {
-        rng_seed(&own, ~w->hub->fixed->seed ^ (facts->serial * UINT64_C(0x9e3779b97f4a7c15)));
+        rng_seed_nth(&own, ~w->hub->fixed->seed, facts->serial);
     }
     memcpy(set->id_space, "req_", 4);
     rng_base62(is_seeded ? &own : loop_rng(w->loop), set->id_space + 4, WORKER_ID_BYTES - 4);

@@ -117,6 +117,8 @@ void mock_call_end(struct mock_call *c);
 /* c->rq is there. False: it has been answered, since a limit is met, a knob makes no sense, the
  * model does not exist, or the fault is a status. prompt_tokens: for the limit. */
 bool mock_call_admit(struct mock_call *c, uint64_t prompt_tokens);
+/* Answers how many tokens the prompt has: {HEAD"input_tokens":N}. c->rq is there. */
+void mock_call_count(struct mock_call *c, const char *head);
 bool mock_knows_model(const struct mock_options *o, struct slice model);
 
 /* call.c: the rate limits' headers, as the provider spells them; view NULL: as of somebody with

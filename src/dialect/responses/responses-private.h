@@ -84,7 +84,6 @@ void responses_w_element(struct responses_writer *x);
 void responses_w_key(struct responses_writer *x, const char *name);
 void responses_w_open(struct responses_writer *x, char bracket);
 void responses_w_close(struct responses_writer *x, char bracket);
-void responses_w_value(struct responses_writer *x, struct slice json);   /* raw */
 /* Whole members; nothing when the value is absent (ptr NULL). */
 void responses_w_string(struct responses_writer *x, const char *name, struct slice text);
 void responses_w_raw(struct responses_writer *x, const char *name, struct slice json);

@@ -35,10 +35,6 @@ void responses_w_close(struct responses_writer *x, char bracket) {
     x->has_member = true;
 }
 
-void responses_w_value(struct responses_writer *x, struct slice json) {
-    jw_raw(&x->w, json);
-}
-
 void responses_w_string(struct responses_writer *x, const char *name, struct slice text) {
     if (!text.ptr) return;
     responses_w_key(x, name);
