@@ -20,14 +20,14 @@ RELEASE_ARGS := --buildtype=release -Doptimization=2 -Db_lto=true -Dtests=false 
 build: ## the optimised program, at build/penstock
 	@scripts/deps build
 	@scripts/configure build/release $(RELEASE_ARGS)
-	@ninja --quiet -C build/release
+	@scripts/build build/release
 	@ln -f build/release/src/penstock build/penstock
 	@scripts/ranks --if-possible
 
 ranks: ## the tokenizers' data, from an npm package, so that the mock's tokens are tiktoken's
 	@scripts/deps build ranks
 	@scripts/configure build/release $(RELEASE_ARGS)
-	@ninja --quiet -C build/release src/make_ranks
+	@scripts/build build/release src/make_ranks
 	@scripts/ranks
 
 run: build ## build, then `penstock serve`; more arguments by ARGS="..."

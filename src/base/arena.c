@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/bytes.h"
 #include "base/mem.h"
 
 /* What is to be done at the end. Lives in the arena itself. */
@@ -154,15 +153,6 @@ void arena_defer(struct arena *a, void (*drop)(void *self), void *self) {
     struct link *l = arena_alloc(a, sizeof *l);
     *l = (struct link){a->links, drop, self};
     a->links = l;
-}
-
-static void drop_bytes(void *self) {
-    struct bytes *b = self;
-    bytes_unref(&b);
-}
-
-void arena_link(struct arena *a, struct bytes *b) {
-    arena_defer(a, drop_bytes, b);
 }
 
 size_t arena_used_bytes(const struct arena *a) {

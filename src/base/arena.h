@@ -9,14 +9,12 @@
 #include "base/slice.h"
 
 struct arena;
-struct bytes;
 
 struct arena *arena_new(void);
-void arena_free(struct arena *a);                        /* NULL is fine; drops linked bytes */
+void arena_free(struct arena *a);                        /* NULL is fine; what is deferred first */
 void *arena_alloc(struct arena *a, size_t bytes);        /* 16-aligned, zeroed, never NULL */
 struct slice arena_dup(struct arena *a, struct slice s); /* also NUL-terminated behind len */
 char *arena_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void arena_link(struct arena *a, struct bytes *b); /* takes over the caller's reference */
 /* Called by arena_free, the last one first, before the memory goes: gives back what the arena holds
  * besides. */
 void arena_defer(struct arena *a, void (*drop)(void *self), void *self);

@@ -14,6 +14,11 @@
 int64_t clock_mono_ns(void); /* CLOCK_MONOTONIC: for deadlines and durations */
 int64_t clock_wall_ns(void); /* CLOCK_REALTIME, Unix epoch: for people and protocols only */
 
+/* "2025-11-21T10:24:39Z": a second of the wall clock as RFC 3339 writes it, in UTC. Empty when the
+ * calendar does not reach that far. */
+#define CLOCK_TEXT_BYTES 40
+void clock_utc_text(int64_t wall_s, char out_text[CLOCK_TEXT_BYTES]);
+
 /* Replaces both clocks for the whole process; NULL brings the real ones back. Tests and the
  * simulated loop only, before threads. */
 struct clock_source {

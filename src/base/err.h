@@ -42,7 +42,7 @@ int err_set(struct err *e, enum err_kind kind, const char *format, ...) PRINTF_L
 /* Like err_set, appends ": strerror(os_errno)". */
 int err_set_os(struct err *e, enum err_kind kind, int os_errno, const char *format, ...)
     PRINTF_LIKE(4, 5);
-/* "limit", "timeout", … : the spelling of metrics and logs. */
+/* "limit", "timeout", …; never NULL. */
 const char *err_kind_name(enum err_kind kind);
 
 #endif

@@ -44,8 +44,8 @@ int json_scan_object(struct slice json, unsigned max_depth, json_member_fn *fn, 
 bool json_find_member(struct slice object, struct slice key, struct json_member *out_member);
 
 /* False as soon as brackets outside strings nest deeper than max_depth. Says nothing else about the
- * text, which may be anything: a true for what is no JSON (a stray backslash, say) means nothing.
- * */
+ * text, which may be anything: a true for what is no JSON (a stray backslash, say) means
+ * nothing. */
 bool json_depth_ok(struct slice json, unsigned max_depth);
 
 /* Appends text as the body of a JSON string, without the quotes: quote, backslash and controls

@@ -267,19 +267,3 @@ void log_write(enum log_level level, const char *event, const struct log_field *
     if (!send_line(&l)) atomic_fetch_add_explicit(&dropped, 1, memory_order_relaxed);
     errno = saved_errno;
 }
-
-bool log_level_parse(struct slice s, enum log_level *out_level) {
-    for (int i = LOG_DEBUG; i <= LOG_OFF; i++) {
-        if (!slice_eq(s, slice_cstr(levels[i].name))) continue;
-        *out_level = (enum log_level)i;
-        return true;
-    }
-    return false;
-}
-
-bool log_format_parse(struct slice s, enum log_format *out_format) {
-    bool is_json = slice_eq(s, SLICE("json"));
-    if (!is_json && !slice_eq(s, SLICE("human"))) return false;
-    *out_format = is_json ? LOG_JSON : LOG_HUMAN;
-    return true;
-}

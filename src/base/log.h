@@ -59,8 +59,4 @@ uint64_t log_dropped(void);
     } while (0)
 #define log_plain(level, event) log_write(level, event, 0, 0)
 
-/* Parses "debug" … "off" and "human" / "json". */
-bool log_level_parse(struct slice s, enum log_level *out_level);
-bool log_format_parse(struct slice s, enum log_format *out_format);
-
 #endif

@@ -80,9 +80,14 @@ struct slice slice_trim(struct slice s);
 ptrdiff_t slice_index(struct slice s, char byte);
 /* Decimal digits only, whole slice, no sign. False when empty, foreign, or above max. */
 bool slice_to_u64(struct slice s, uint64_t max, uint64_t *out_value);
-/* Shell-like glob: '*' any run, '?' one byte, [a-z] and [!a-z] classes, '\' escapes. Linear-ish: no
- * exponential case. */
+/* Shell-like glob: '*' any run, '?' one byte, [a-z] and [!a-z] classes, '\' escapes. Takes at most
+ * pattern.len times text.len steps, however many stars there are: who lets others write patterns
+ * bounds their length. */
 bool slice_glob(struct slice pattern, struct slice text);
+/* The same of a filter: an empty one lets everything through. */
+static inline bool slice_glob_or_any(struct slice pattern, struct slice text) {
+    return pattern.len == 0 || slice_glob(pattern, text);
+}
 /* Offset of the first byte that is not well-formed UTF-8 (Unicode table 3-7), or len when all is
  * well. A sequence cut by the end counts as ill-formed at its start. */
 size_t slice_utf8_valid(struct slice s);

@@ -95,7 +95,7 @@ static int run(const struct command *self, unsigned argc, char **argv) {
         } else {
             f.o.n_headers = f.headers.n;
             memcpy(f.o.headers, f.headers.items, f.headers.n * sizeof f.headers.items[0]);
-            code = exit_from_client(bench_run(&f.o, &e));
+            code = command_check_output(self, exit_from_client(bench_run(&f.o, &e)));
             if (e.text[0]) fprintf(stderr, "penstock bench: %s\n", e.text);
         }
     }

@@ -80,7 +80,7 @@ static int run(const struct command *self, unsigned argc, char **argv) {
         f.o.dialect = dialect_find(slice_cstr(f.dialect));
         f.o.no_stream = !f.stream;
         f.o.no_color = !f.color || !term_color(STDOUT_FILENO);
-        code = exit_from_client(chat_run(&f.o));
+        code = command_check_output(self, exit_from_client(chat_run(&f.o)));
     }
     command_line_dispose(&line);
     return code;

@@ -18,10 +18,9 @@ static int print(const char *shell, const struct command *self) {
     if (strcmp(shell, "bash") == 0) rc = completion_bash(&text);
     else if (strcmp(shell, "zsh") == 0) rc = completion_zsh(&text);
     else return command_usage_error(self, "expected bash or zsh");
-    bool is_written = rc == 0 && fwrite(text.ptr, 1, text.len, stdout) == text.len &&
-                      fflush(stdout) == 0;
+    if (rc == 0) fwrite(text.ptr, 1, text.len, stdout);
     buf_dispose(&text);
-    return is_written ? EXIT_OK : EXIT_FAILED;
+    return command_check_output(self, rc == 0 ? EXIT_OK : EXIT_FAILED);
 }
 
 static int run(const struct command *self, unsigned argc, char **argv) {

@@ -16,11 +16,9 @@ static const struct flag flags[] = {
 
 /* Writes it out; returns the exit code. */
 static int print(const struct command *self, struct buf *text, int rc) {
-    bool is_written = rc == 0 && fwrite(text->ptr, 1, text->len, stdout) == text->len &&
-                      fflush(stdout) == 0;
+    if (rc == 0) fwrite(text->ptr, 1, text->len, stdout);
     buf_dispose(text);
-    if (!is_written) fprintf(stderr, "penstock %s: cannot write it out\n", self->path);
-    return is_written ? EXIT_OK : EXIT_FAILED;
+    return command_check_output(self, rc == 0 ? EXIT_OK : EXIT_FAILED);
 }
 
 static int print_summary(const struct command *self, const struct config *c) {

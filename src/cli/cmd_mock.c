@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <errno.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 #include "cli/command.h"
+#include "config/file.h"
+#include "config/tree.h"
 #include "mock/capture_store.h"
 #include "mock/explain.h"
 #include "mock/fault.h"
@@ -14,7 +15,7 @@
 #include "mock/settings.h"
 #include "mock/validate.h"
 
-enum { CONFIG_BYTES = 4 << 20, REPORT_BYTES = 64 << 10, DOCS_BYTES = 1 << 20 };
+enum { REPORT_BYTES = 64 << 10, DOCS_BYTES = 1 << 20 };
 
 struct mock_flags {
     struct override_list settings;       /* in the order of coming */
@@ -167,29 +168,17 @@ static int read_flags(struct assembly *a, const struct override_list *list, stru
 
 /* ---- from a file ---- */
 
-static int read_file(const char *path, struct buf *out, struct err *e) {
-    FILE *f = fopen(path, "re");
-    char chunk[8192];
-    size_t n;
-    int rc = 0;
-    if (!f) return err_set_os(e, ERR_USAGE, errno, "--config: %s cannot be read", path);
-    while (rc == 0 && (n = fread(chunk, 1, sizeof chunk, f)) > 0) {
-        rc = buf_append(out, slice_make(chunk, n));
-    }
-    if (rc == 0 && ferror(f)) rc = -ERR_IO;
-    fclose(f);
-    return rc == 0 ? 0 : err_set(e, ERR_USAGE, "--config: %s cannot be read, or is too large", path);
-}
-
 /* Faults are said by line; e is then empty. */
 static int read_config(struct assembly *a, const struct mock_flags *f, struct err *e) {
     struct mock_options base;
     struct buf text, report;
     mock_options_default(&base);
-    buf_init(&text, CONFIG_BYTES);
+    buf_init(&text, TREE_MAX_BYTES);
     buf_init(&report, REPORT_BYTES);
-    int rc = read_file(f->config, &text, e);
-    if (rc == 0) {
+    int rc = file_read(f->config, &text, e);
+    if (rc < 0) {
+        rc = err_set(e, ERR_USAGE, "--config: %s %s", f->config, e->text);
+    } else {
         rc = mock_config_read(buf_slice(&text), f->config, &base, a->providers, &a->n,
                               a->scope.arena, &report);
         fprintf(stderr, "%.*s", (int)report.len, report.ptr ? report.ptr : "");
@@ -225,10 +214,10 @@ static int assemble(struct assembly *a, const struct mock_flags *f, struct err *
 static int print(int (*write)(struct buf *out)) {
     struct buf text;
     buf_init(&text, DOCS_BYTES);
-    bool is_written = write(&text) == 0 && fwrite(text.ptr, 1, text.len, stdout) == text.len &&
-                      fflush(stdout) == 0;
+    bool is_whole = write(&text) == 0;
+    if (is_whole) fwrite(text.ptr, 1, text.len, stdout);
     buf_dispose(&text);
-    return is_written ? EXIT_OK : EXIT_FAILED;
+    return command_check_output(&command_mock, is_whole ? EXIT_OK : EXIT_FAILED);
 }
 
 static bool has_flag(const struct mock_flags *f, const char *name) {
@@ -252,7 +241,7 @@ static int list_profiles(struct buf *out) {
 
 static int list_captures(const char *folder) {
     struct err e;
-    if (captures_list(folder, stdout, &e) == 0) return EXIT_OK;
+    if (captures_list(folder, stdout, &e) == 0) return command_check_output(&command_mock, EXIT_OK);
     fprintf(stderr, "penstock mock: %s\n", e.text);
     return EXIT_FAILED;
 }
@@ -271,14 +260,14 @@ static int explain(const struct mock_flags *f, const struct mock_options *o) {
                                    .n_scenarios = o->n_scenarios,
                                    .seed = o->seed,
                                    .json = has_flag(f, "json")};
-    return mock_explain(&x, stdout, stderr);
+    return command_check_output(&command_mock, mock_explain(&x, stdout, stderr));
 }
 
 static int serve(const struct command *self, struct mock_flags *f, struct arena *arena) {
     struct err e = {0};
     struct assembly *a = arena_alloc(arena, sizeof *a);
     a->scope = (struct law_scope){.arena = arena, .reads_files = true};
-    if (assemble(a, f, &e) < 0) return e.text[0] ? command_usage_error(self, e.text) : EXIT_USAGE;
+    if (assemble(a, f, &e) < 0) return e.text[0] ? command_usage_error(self, e.text) : EXIT_CONFIG;
     if (f->explain) return explain(f, &a->providers[0]);
     a->providers[0].color = term_color(STDOUT_FILENO);
     int code = mock_run(a->providers, a->n, &e);

@@ -71,8 +71,9 @@ const struct command command_serve = {
     .path = "serve",
     .summary = "Run the gateway",
     .description =
-        "Accepts requests of the chat completions API, sends each to the provider that its model "
-        "name is routed to, and passes the answer on token by token.\n\n"
+        "Accepts requests of Chat Completions, Completions, Responses and Messages, sends each to "
+        "the provider that its model name is routed to, and passes the answer on token by "
+        "token.\n\n"
         "A flag wins over an environment variable, that over the file, the file over the default. "
         "SIGTERM or SIGINT: no new connections, running answers may finish within "
         "`drain_timeout`; a second one ends at once.",

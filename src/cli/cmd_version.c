@@ -99,7 +99,7 @@ static int run(const struct command *self, unsigned argc, char **argv) {
         for (unsigned i = 0; i < n && !f.json; i++) {
             printf("  %-11s %s\n", parts[i].name, parts[i].version);
         }
-        code = fflush(stdout) == 0 ? EXIT_OK : EXIT_FAILED;
+        code = command_check_output(self, EXIT_OK);
     }
     command_line_dispose(&line);
     return code;

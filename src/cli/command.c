@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/command.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -28,6 +29,13 @@ int command_usage_error(const struct command *c, const char *text) {
     return EXIT_USAGE;
 }
 
+int command_check_output(const struct command *c, int code) {
+    bool is_written = fflush(stdout) == 0 && !ferror(stdout);
+    if (is_written || code != EXIT_OK) return code;
+    fprintf(stderr, "penstock%s%s: cannot write to standard output\n", c ? " " : "", c ? c->path : "");
+    return EXIT_FAILED;
+}
+
 bool command_parse(const struct command *c, unsigned argc, char **argv, void *options,
                    struct command_line *out, int *out_exit) {
     static const struct flag none[] = {{.name = NULL}};
@@ -38,7 +46,7 @@ bool command_parse(const struct command *c, unsigned argc, char **argv, void *op
                          &out->arguments, &e);
     if (rc == FLAGS_HELP) {
         help_print_command(c);
-        *out_exit = EXIT_OK;
+        *out_exit = command_check_output(c, EXIT_OK);
         return false;
     }
     if (rc == FLAGS_OK && out->arguments.n <= c->max_arguments) return true;
@@ -65,6 +73,10 @@ static int unknown_command(const struct command *parent, const struct command *c
                            const char *name) {
     char text[160];
     const char *nearest = command_suggest(list, name);
+    if (name[0] == '-') {
+        snprintf(text, sizeof text, "unknown flag %.60s", name);
+        return command_usage_error(parent, text);
+    }
     snprintf(text, sizeof text, "unknown command \"%.60s\"%s%s%s", name,
              nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
     return command_usage_error(parent, text);
@@ -80,7 +92,7 @@ static int dispatch(const struct command *parent, const struct command *const *l
     if (is_help(argv[0])) {
         if (parent) help_print_command(parent);
         else help_print_overview();
-        return EXIT_OK;
+        return command_check_output(parent, EXIT_OK);
     }
     if (!parent && (strcmp(argv[0], "--version") == 0 || strcmp(argv[0], "-V") == 0)) {
         return command_version.run(&command_version, argc - 1, argv + 1);
@@ -91,7 +103,19 @@ static int dispatch(const struct command *parent, const struct command *const *l
     return c->run(c, argc - 1, argv + 1);
 }
 
+/* ---- standard streams ---- */
+
+/* Whoever started us may have closed 0, 1 or 2: a socket that got such a number would be printed
+ * to. They are opened the wrong way round, so that what is printed still fails. */
+static void occupy_standard_descriptors(void) {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        int flags = fd == STDIN_FILENO ? O_WRONLY : O_RDONLY;
+        if (fcntl(fd, F_GETFD) < 0) (void)!open("/dev/null", flags);
+    }
+}
+
 int cli_main(int argc, char **argv) {
+    occupy_standard_descriptors();
     if (argc < 2) {
         help_print_overview();
         return EXIT_USAGE;

@@ -46,6 +46,9 @@ void command_line_dispose(struct command_line *l);
 const struct flag *command_flags(const struct command *c);
 /* "penstock serve: TEXT" and how to get help, on stderr; returns EXIT_USAGE. */
 int command_usage_error(const struct command *c, const char *text);
+/* At the end of a command that prints: EXIT_OK becomes EXIT_FAILED, with a line on stderr, when
+ * standard output did not take all of it (a full disk). c: NULL is the program itself. */
+int command_check_output(const struct command *c, int code);
 
 /* NULL when there is none. The list is NULL-terminated. */
 const struct command *command_find(const struct command *const *list, const char *name);

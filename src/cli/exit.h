@@ -7,7 +7,8 @@
 #define EXIT_CODES(X)                                                                              \
     X(OK, 0, "Done, or shut down as asked.")                                                       \
     X(FAILED, 1, "Failed at run time; for clients also: the server answered with an error.")       \
-    X(USAGE, 2, "Called wrongly: an unknown command or flag, or a bad value.")                     \
+    X(USAGE, 2,                                                                                    \
+      "Called wrongly: an unknown command or flag, a bad value; scenarios with faults.")           \
     X(CONFIG, 3, "The configuration has faults; all of them are listed on stderr.")                \
     X(LISTEN, 4, "An address cannot be listened on.")                                              \
     X(UNREACHABLE, 5, "A client got no connection to its server.")                                 \

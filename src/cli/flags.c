@@ -211,8 +211,12 @@ static int unknown_flag(struct flags_reader *in, struct slice name) {
 
 static int take_value(struct flags_reader *in, const struct flag *f, struct slice *out) {
     if (in->next == in->argc) {
+        struct flag_doc doc;
+        flag_doc(f, &doc);
         return err_set(in->err, ERR_USAGE, "--%s needs a value: %s", f->name,
-                       f->argument ? f->argument : "VALUE");
+                       doc.choices[0] ? doc.choices
+                       : f->argument  ? f->argument
+                                      : "VALUE");
     }
     *out = slice_cstr(in->argv[in->next++]);
     return 0;

@@ -218,7 +218,8 @@ int help_overview(unsigned width, bool color, struct buf *out) {
     put_command_list(&p, commands);
     put_heading(&p, "First steps");
     put_line(&p, "  penstock serve                   the gateway, on 127.0.0.1:8080");
-    put_line(&p, "  penstock chat \"tell me a story\"  in a second terminal");
+    put_line(&p, "  penstock mock                    a fake provider, on 127.0.0.1:8000");
+    put_line(&p, "  penstock chat \"tell me a story\"  in a second terminal: asks the gateway");
     put_heading(&p, "Exit codes");
     for (size_t i = 0; i < EXIT_CODE_COUNT; i++) {
         char text[16];
@@ -234,7 +235,6 @@ int help_overview(unsigned width, bool color, struct buf *out) {
 
 static void print(struct buf *text, int rc) {
     if (rc == 0) fwrite(text->ptr, 1, text->len, stdout);
-    fflush(stdout);
     buf_dispose(text);
 }
 
@@ -332,15 +332,17 @@ static const struct flag flags[] = {
     {.name = NULL},
 };
 
-static int help_on(const struct command *self, const struct arguments *words) {
+static int help_on(const struct arguments *words) {
     const struct command *const *list = commands;
     const struct command *c = NULL;
     for (unsigned i = 0; i < words->n; i++) {
         c = list ? command_find(list, words->items[i]) : NULL;
         if (!c) {
             char text[128];
-            snprintf(text, sizeof text, "there is no command \"%.60s\"", words->items[i]);
-            return command_usage_error(self, text);
+            const char *nearest = list ? command_suggest(list, words->items[i]) : NULL;
+            snprintf(text, sizeof text, "there is no command \"%.60s\"%s%s%s", words->items[i],
+                     nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+            return command_usage_error(NULL, text);
         }
         list = c->children;
     }
@@ -363,8 +365,9 @@ static int run(const struct command *self, unsigned argc, char **argv) {
             int rc = help_markdown(&text);
             print(&text, rc);
         } else {
-            code = help_on(self, &line.arguments);
+            code = help_on(&line.arguments);
         }
+        code = command_check_output(self, code);
     }
     command_line_dispose(&line);
     return code;

@@ -137,7 +137,5 @@ void bench_slot_dispose(struct slot *s);
 void bench_report_people(const struct bench *b, const struct bench_figures *f);
 int bench_report_json(const struct bench *b, const struct bench_figures *f,
                       struct buf *out) MUST_CHECK;
-/* NULL: the server was what was measured; else why it was us. */
-const char *bench_report_own_limit(const struct bench_figures *f);
 
 #endif

@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <sys/resource.h>
 
-#include "base/clock.h"
 #include "base/json_scan.h"
 #include "client/bench-private.h"
 
@@ -73,7 +72,8 @@ void bench_figures_merge(struct bench_figures *into, const struct bench_figures 
     into->cpu_share = from->cpu_share > into->cpu_share ? from->cpu_share : into->cpu_share;
 }
 
-const char *bench_report_own_limit(const struct bench_figures *f) {
+/* NULL: the server was what was measured; else why it was us. */
+static const char *own_limit(const struct bench_figures *f) {
     if (f->cpu_share > cpu_bound) {
         return "a thread of this client was busy more than 90 % of the time: take more --threads, or less load";
     }
@@ -128,7 +128,7 @@ static void print_failures(const struct bench *b, const struct bench_figures *f)
 
 void bench_report_people(const struct bench *b, const struct bench_figures *f) {
     const struct bench_options *o = b->o;
-    const char *limit = bench_report_own_limit(f);
+    const char *limit = own_limit(f);
     printf("%s, %u connections, %u threads, %.2f s measured\n", mode_name(o->mode), o->connections,
            b->n_lanes, (double)f->wall_ns / 1e9);
     printf("  %" PRIu64 " started, %" PRIu64 " completed, %" PRIu64 " failed, %" PRIu64 " unfinished",
@@ -200,7 +200,7 @@ static int json_counts(const struct bench_figures *f, struct buf *out) {
 
 int bench_report_json(const struct bench *b, const struct bench_figures *f, struct buf *out) {
     const struct bench_options *o = b->o;
-    const char *limit = bench_report_own_limit(f);
+    const char *limit = own_limit(f);
     int rc = buf_appendf(out, "{\"mode\":\"%s\"", mode_name(o->mode)) | json_text(out, "url", o->url);
     rc |= buf_appendf(out, ",\"connections\":%u,\"threads\":%u,\"seconds\":%.6f", o->connections, b->n_lanes,
                       (double)f->wall_ns / 1e9);

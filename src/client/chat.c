@@ -7,6 +7,7 @@
 
 #include "client/ask.h"
 #include "client/turn.h"
+#include "config/file.h"
 
 enum { PROMPT_MAX_BYTES = 16 << 20, HISTORY_MAX_BYTES = 64 << 20, LINE_BYTES = 64 << 10 };
 
@@ -102,17 +103,11 @@ static bool is_blank(struct slice s) {
 static int ask_stdin(struct chat *c) {
     struct buf prompt;
     buf_init(&prompt, PROMPT_MAX_BYTES);
-    char portion[8192];
-    size_t n;
-    while ((n = fread(portion, 1, sizeof portion, stdin)) > 0) {
-        if (buf_append(&prompt, slice_make(portion, n)) < 0) {
-            buf_dispose(&prompt);
-            fprintf(stderr, "penstock chat: standard input holds more than %d MiB\n", PROMPT_MAX_BYTES >> 20);
-            return CLIENT_USAGE;
-        }
-    }
+    struct err e;
     int code = CLIENT_USAGE;
-    if (is_blank(buf_slice(&prompt))) {
+    if (file_read_fd(STDIN_FILENO, &prompt, &e) < 0) {
+        fprintf(stderr, "penstock chat: standard input: %s\n", e.text);
+    } else if (is_blank(buf_slice(&prompt))) {
         fprintf(stderr, "penstock chat: nothing to ask: give a prompt, or text on standard input\n");
     } else {
         code = ask(c, strip_line_end(buf_slice(&prompt)));

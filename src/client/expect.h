@@ -13,6 +13,7 @@ struct expect {
     bool is_wrong;
 };
 
+/* number: of the request, which its tag is made of. The list goes from 1 to `to`. */
 void expect_start(struct expect *x, uint64_t number, uint64_t to);
 /* "count TAG to N" into out; returns its length. */
 size_t expect_prompt(const struct expect *x, char *out, size_t size);

@@ -18,6 +18,7 @@ struct render {
     bool any, ends_in_newline;
 };
 
+/* out and notes are borrowed. */
 void render_init(struct render *r, FILE *out, FILE *notes, bool color, bool is_terminal);
 void render_event(struct render *r, const struct event *ev);
 /* Closes what is open and ends the line. May be called at any point, and more than once. */

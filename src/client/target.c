@@ -80,7 +80,11 @@ int client_target_init(struct client_target *t, const struct client_target_optio
                        struct err *e) {
     struct url url;
     *t = (struct client_target){.arena = arena_new()};
-    int rc = url_parse(arena_dup(t->arena, slice_cstr(o->base_url)), t->arena, &url, e);
+    struct err why;
+    int rc = url_parse(arena_dup(t->arena, slice_cstr(o->base_url)), t->arena, &url, &why);
+    if (rc < 0) {
+        err_set(e, why.kind, "%s: %s", url_quotable(o->base_url), why.text);
+    }
     if (rc == 0 && url.is_tls) {
         rc = open_tls(t, o, e);
     }

@@ -46,6 +46,11 @@ static void hint(const char *text) {
     fprintf(stderr, "  hint: %s\n", text);
 }
 
+/* Nothing is there; not: what is there has not got what was asked for. */
+static bool is_of_the_address(const struct api_error *er) {
+    return er->code.len == 0 || slice_eq(er->code, SLICE("unknown_url"));
+}
+
 static void complain_api_error(struct turn *t, const struct api_error *er) {
     char what[64] = "the answer is an error";
     if (er->status) {
@@ -58,7 +63,7 @@ static void complain_api_error(struct turn *t, const struct api_error *er) {
         hint(what);
     } else if (slice_eq(er->code, SLICE("model_not_found"))) {
         hint("GET /v1/models lists what there is; choose with --model");
-    } else if (er->status == 404 || er->status == 405) {
+    } else if ((er->status == 404 && is_of_the_address(er)) || er->status == 405) {
         hint("does the base URL end in /v1?");
     }
     t->has_error = true;

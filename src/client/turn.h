@@ -19,8 +19,8 @@ struct turn_request {
     const char *key_name;          /* the environment variable that a key comes from */
 };
 
-/* Appends the answer's text to out_text (for the next turn's history). Errors are on stderr
- * already. */
+/* Appends the answer's text to out_text (for the next turn's history). Returns an exit code (enum
+ * client_exit); errors are on stderr already. */
 int turn_run(const struct turn_request *rq, struct buf *out_text);
 
 #endif

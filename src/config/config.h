@@ -175,12 +175,13 @@ struct config_sources {
 /* Loads, checks and freezes. On failure *out is NULL and `report` holds every fault found, a line
  * each:
  *   penstock.yaml:12:5: providers.openai.bas_url: unknown setting; did you mean base_url?
- * Warnings go to report as well (prefix "warning: ") when it succeeds. report: caller's buf. */
+ * Warnings go to report as well (prefix "warning: ") when it succeeds. report: caller's buf. 0 or
+ * -ERR_USAGE. Reads files: before the loops run. */
 int config_load(const struct config_sources *sources, struct config **out,
                 struct buf *report) MUST_CHECK;
-void config_free(struct config **c);
+void config_free(struct config **c);   /* clears the pointer; NULL is fine */
 /* The effective configuration as YAML, secrets as "***", with a comment behind each value that says
- * where it came from. */
+ * where it came from. 0 or -ERR_LIMIT. */
 int config_show(const struct config *c, struct buf *out) MUST_CHECK;
 
 /* The models that a name maps to: exact first, then the first glob in order. NULL when none.
@@ -197,6 +198,7 @@ struct setting_doc {
     const char *flag;          /* "--listen", or NULL */
     const char *description;   /* one or more sentences, Markdown */
 };
+/* Returns how many rows; they live as long as the program. */
 unsigned config_setting_docs(const struct setting_doc **out);
 /* docs/config.md, whole. */
 int config_docs_markdown(struct buf *out) MUST_CHECK;

@@ -2,8 +2,6 @@
 /* The settings' table for readers: rows for help and tests, and docs/config.md. */
 #include "config/settings.h"
 
-#include <stdio.h>
-
 #define MAX_ROWS 160
 #define TYPE_BYTES 256
 

@@ -25,8 +25,8 @@ struct env {
  * appear in messages. text may be freed afterwards, source not. */
 void env_parse_file(struct env *e, struct slice text, const char *source, bool is_strict,
                     struct report *r);
-/* The environment's value, else .env's; NULL when neither has the name. Valid as long as the arena.
- * */
+/* The environment's value, else .env's; NULL when neither has the name. Valid as long as the
+ * arena. */
 const char *env_get(const struct env *e, const char *name);
 
 enum expand_result {

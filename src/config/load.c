@@ -2,7 +2,8 @@
 #include "config/loader.h"
 
 #include <errno.h>
-#include <stdio.h>
+
+#include "config/file.h"
 
 #define FILE_NAME "penstock.yaml"
 #define ENV_FILE_NAME ".env"
@@ -14,24 +15,11 @@ enum read_result { READ_OK, READ_ABSENT, READ_FAILED };
 /* A file that is not there is no fault unless somebody asked for it. */
 static enum read_result read_file(const char *path, bool is_asked_for, struct buf *out,
                                   struct report *r) {
-    struct place at = {.source = path};
-    FILE *f = fopen(path, "re");
-    if (!f) {
-        bool is_absent = errno == ENOENT && !is_asked_for;
-        if (!is_absent) report_fault(r, at, NULL, "cannot be read: %s", strerror(errno));
-        return is_absent ? READ_ABSENT : READ_FAILED;
-    }
-    char chunk[8192];
-    size_t n;
-    int rc = 0;
-    while (rc == 0 && (n = fread(chunk, 1, sizeof chunk, f)) > 0) {
-        rc = buf_append(out, slice_make(chunk, n));
-    }
-    if (rc < 0) report_fault(r, at, NULL, "larger than %zu MiB", out->max >> 20);
-    else if (ferror(f)) report_fault(r, at, NULL, "cannot be read: %s", strerror(errno));
-    bool is_ok = rc == 0 && !ferror(f);
-    fclose(f);
-    return is_ok ? READ_OK : READ_FAILED;
+    struct err e = {0};
+    if (file_read(path, out, &e) == 0) return READ_OK;
+    if (e.os_errno == ENOENT && !is_asked_for) return READ_ABSENT;
+    report_fault(r, (struct place){.source = path}, NULL, "%s", e.text);
+    return READ_FAILED;
 }
 
 /* The texts hold keys. */

@@ -35,8 +35,8 @@ void report_warning(struct report *r, struct place at, const char *path, const c
     PRINTF_LIKE(4, 5);
 /* Will another fault still be written out? */
 bool report_has_room(const struct report *r);
-/* Appends all faults, or, when there is none, the warnings; what out has no room for is left out.
- * */
+/* Appends all faults, or, when there is none, the warnings; what out has no room for is left
+ * out. */
 void report_write(const struct report *r, struct buf *out);
 
 #endif

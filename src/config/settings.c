@@ -138,13 +138,15 @@ const struct setting settings[] = {
     {.name = "models.*.name", .type = SET_STRING, FIELD(struct model_draft, name), .min = "1",
      .description = "The name in the request, or a pattern: `*` any run, `?` one character, `[a-z]` a class."},
     {.name = "models.*.targets", .type = SET_TARGETS, NO_FIELD,
-     .description = "Who answers, a list in order of preference."},
+     .description = "Who answers, a list in order of preference. Today the first one is asked, and no "
+                    "other."},
     {.name = "models.*.targets.*.provider", .type = SET_STRING, FIELD(struct target_draft, provider), .min = "1",
      .description = "A name of `providers`."},
     {.name = "models.*.targets.*.model", .type = SET_STRING, FIELD(struct target_draft, model),
      .description = "The model's name upstream. Default: what the client said."},
     {.name = "models.*.strategy", .type = SET_ENUM, FIELD(struct model_draft, strategy), .default_text = "fallback", .choices = strategies,
-     .description = "How one of several targets is chosen. `fallback`: the next one when the one before fails."},
+     .description = "How one of several targets is chosen. `fallback`: the next one when the one before "
+                    "fails, which is not built yet."},
     {.name = "models.*.provider", .type = SET_STRING, FIELD(struct model_draft, provider), .min = "1",
      .description = "The short form, for a single target: its provider."},
     {.name = "models.*.model", .type = SET_STRING, FIELD(struct model_draft, model),

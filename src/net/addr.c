@@ -140,13 +140,6 @@ static bool addr_v4(const struct addr *a, uint32_t *out_v4) {
     return false;
 }
 
-bool addr_is_loopback(const struct addr *a) {
-    uint32_t v4;
-    if (addr_is_unix(a)) return true;
-    if (addr_v4(a, &v4)) return v4 >> 24 == 127;
-    return a->u.sa.sa_family == AF_INET6 && IN6_IS_ADDR_LOOPBACK(&a->u.in6.sin6_addr);
-}
-
 bool addr_is_unix(const struct addr *a) {
     return a->u.sa.sa_family == AF_UNIX;
 }

@@ -25,14 +25,13 @@ struct addr {
 #define ADDR_TEXT_BYTES 128
 
 /* Numeric host:port or unix:path (no DNS; "localhost" is 127.0.0.1, an empty host is 0.0.0.0). Port
- * 0 is allowed. */
+ * 0 is allowed. 0 or -ERR_USAGE. */
 int addr_parse(struct slice text, struct addr *out_addr, struct err *e) MUST_CHECK;
 /* An IPv4 or IPv6 literal without brackets; false when it is none (a name, then). */
 bool addr_from_literal(struct slice host, uint16_t port, struct addr *out_addr) MUST_CHECK;
 int addr_from_unix_path(struct slice path, struct addr *out_addr, struct err *e) MUST_CHECK;
 /* "127.0.0.1:8080", "[::1]:8080", "unix:/path"; returns out. */
 const char *addr_text(const struct addr *a, char out[ADDR_TEXT_BYTES]);
-bool addr_is_loopback(const struct addr *a);   /* 127/8, ::1, v4-mapped ones, and Unix sockets */
 bool addr_is_unix(const struct addr *a);
 uint16_t addr_port(const struct addr *a);
 void addr_set_port(struct addr *a, uint16_t port);

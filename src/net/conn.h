@@ -94,6 +94,7 @@ void conn_close_reset(struct conn **c);
 /* FIN without close_notify: under TLS a truncation, else as conn_close */
 void conn_close_silent(struct conn **c);
 bool conn_is_tls(const struct conn *c);
+/* False when the connection is lost. */
 bool conn_remote_addr(const struct conn *c, struct addr *out);
 bool conn_local_addr(const struct conn *c, struct addr *out);
 struct loop *conn_loop(const struct conn *c);

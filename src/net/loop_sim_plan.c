@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a test asked of the simulated network: names, connect faults, cuts and read sizes. */
-#include <stdio.h>
-
 #include "base/mem.h"
 #include "net/loop_sim-private.h"
 

@@ -148,8 +148,8 @@ static int tcp_listen(const struct addr *at, bool reuse_port, int backlog, struc
     return fd;
 }
 
-/* With SO_REUSEPORT two processes of one user could share an address; without it the kernel says.
- * */
+/* With SO_REUSEPORT two processes of one user could share an address; without it the kernel
+ * says. */
 static int probe(const struct addr *at, const struct listen_options *o, struct err *e) {
     if (!o->shared || !o->first || addr_port(at) == 0) return 0;
     int fd = tcp_listen(at, false, 1, e);

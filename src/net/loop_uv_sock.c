@@ -8,7 +8,6 @@
  * itself says so. */
 #include "net/loop_uv-private.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <netinet/tcp.h>

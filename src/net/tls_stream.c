@@ -5,7 +5,6 @@
 #include "net/tls-private.h"
 
 #include <arpa/inet.h>
-#include <limits.h>
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
 #include <pthread.h>

@@ -82,8 +82,10 @@ def test_a_password_in_the_url(world):
     config = world.write_config(world.config_for(f"http://user:{key}@127.0.0.1:1/v1"))
     for command in ("check", "show"):
         world.run("config", command, config)
-    done = world.run("chat", "--url", f"http://user:{key}@127.0.0.1:1/v1", "hi")
-    assert done.returncode != 0
+    url = f"http://user:{key}@127.0.0.1:1/v1"
+    for command in (("chat", "--url", url, "hi"), ("bench", "--url", url), ("mock", "--record", "kept", "--upstream", url)):
+        done = world.run(*command)
+        assert done.returncode != 0
 
 
 def test_a_key_that_no_header_can_carry(world):

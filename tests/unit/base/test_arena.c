@@ -7,7 +7,6 @@
 #include <cmocka.h>
 
 #include "base/arena.h"
-#include "base/bytes.h"
 #include "base/mem.h"
 #include "base/random.h"
 
@@ -47,18 +46,6 @@ static void test_dup_and_printf(void **state) {
     assert_int_equal(strlen(wide), 5000);
     arena_free(a);
     arena_free(NULL);
-}
-
-static void test_link(void **state) {
-    (void)state;
-    struct arena *a = arena_new();
-    struct bytes *shared = bytes_copy(SLICE("body")), *only = bytes_copy(SLICE("last"));
-    arena_link(a, bytes_ref(shared));
-    arena_link(a, only); /* a leak, for the sanitizer, unless the arena drops it */
-    assert_int_equal(shared->refs, 2);
-    arena_free(a);
-    assert_int_equal(shared->refs, 1);
-    bytes_unref(&shared);
 }
 
 static char order[8];
@@ -115,7 +102,6 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_aligned_zeroed_apart),
         cmocka_unit_test(test_dup_and_printf),
-        cmocka_unit_test(test_link),
         cmocka_unit_test(test_defer),
 #ifndef PENSTOCK_ARENA_SPLIT
         cmocka_unit_test(test_chunks),

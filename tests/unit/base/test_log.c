@@ -319,20 +319,6 @@ static void test_bad_descriptor_drops(void **state) {
     assert_true(log_dropped() == before + 2);
 }
 
-static void test_parse(void **state) {
-    (void)state;
-    enum log_level level = LOG_OFF;
-    enum log_format format = LOG_HUMAN;
-    assert_true(log_level_parse(SLICE("debug"), &level) && level == LOG_DEBUG);
-    assert_true(log_level_parse(SLICE("warn"), &level) && level == LOG_WARN);
-    assert_true(log_level_parse(SLICE("off"), &level) && level == LOG_OFF);
-    assert_false(log_level_parse(SLICE("INFO"), &level));
-    assert_false(log_level_parse(SLICE(""), &level));
-    assert_true(log_format_parse(SLICE("json"), &format) && format == LOG_JSON);
-    assert_true(log_format_parse(SLICE("human"), &format) && format == LOG_HUMAN);
-    assert_false(log_format_parse(SLICE("text"), &format));
-}
-
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_human),
@@ -347,7 +333,6 @@ int main(void) {
         cmocka_unit_test(test_long_value_is_cut),
         cmocka_unit_test(test_full_pipe_drops),
         cmocka_unit_test(test_bad_descriptor_drops),
-        cmocka_unit_test(test_parse),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
