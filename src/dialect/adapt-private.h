@@ -3,6 +3,7 @@
 #ifndef PENSTOCK_DIALECT_ADAPT_PRIVATE_H
 #define PENSTOCK_DIALECT_ADAPT_PRIVATE_H
 
+#include "dialect/string_map.h"
 #include "dialect/translation.h"
 
 struct adapter {
@@ -39,21 +40,5 @@ void adapt_names(struct adapter *ad);
 
 /* Each call followed by its result and nothing else; ids that the upstream takes. Fills t->ids. */
 void adapt_turns(struct adapter *ad);
-
-/* ---- strings to pointers, in an arena ---- */
-
-struct string_slot {
-    struct slice key;
-    void *value;
-};
-struct string_map {
-    struct arena *a;
-    struct string_slot *slots;
-    size_t n, cap;
-};
-/* NULL: none. */
-void *string_map_get(const struct string_map *m, struct slice key);
-/* The key must live as long as the map; value is not NULL. */
-void string_map_put(struct string_map *m, struct slice key, void *value);
 
 #endif

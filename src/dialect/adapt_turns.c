@@ -4,8 +4,6 @@
  * words. A result that is missing is made up. Ids become such as the upstream takes. */
 #include "dialect/adapt-private.h"
 
-#include <stdio.h>
-
 #include "base/random.h"
 #include "base/sha256.h"
 #include "dialect/request_read.h"

@@ -69,7 +69,10 @@ enum event_flag {
     /* made by us, not said by the upstream (an implied BLOCK_END, an assumed role) */
     EVF_SYNTH = 1 << 2,
     /* a non-empty DELTA, or a tool's BLOCK_BEGIN: what TTFT and the commit point go by */
-    EVF_CONTENT = 1 << 3
+    EVF_CONTENT = 1 << 3,
+    /* The upstream contradicts itself: pieces of the answer were lost, doubled or damaged. Who
+     * passes its frames on lets the client judge; who makes others of them must end in an error */
+    EVF_BROKEN = 1 << 4
 };
 
 /* translation.md 1.1: neutral reasons. `wire` keeps the upstream's own word. */

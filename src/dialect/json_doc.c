@@ -4,6 +4,7 @@
 #include "base/json_scan.h"
 #include "base/mem.h"
 #include "dialect/json_text.h"
+#include "sse/sse.h"
 
 #define SCRATCH_BYTES 32768
 /* The parser needs about 3.7 bytes a byte of usual chunks, up to 12 of dense arrays. What does not
@@ -59,12 +60,10 @@ static bool is_surrogate(struct slice s, size_t at, bool *out_is_high) {
     return *out_is_high || (kind >= 'c' && kind <= 'f');
 }
 
-/* Half characters (an emoji cut between two chunks) and ill-formed bytes become others of the same
- * length, so that places hold. */
+/* Half characters (an emoji cut between two chunks) become U+FFFD in an escape of the same length,
+ * so that places hold. */
 static void mend(char *text, size_t len) {
     struct slice s = slice_make(text, len);
-    for (size_t bad = 0; (bad += slice_utf8_valid(slice_from(s, bad))) < len; bad++)
-        text[bad] = '?';
     for (size_t at = 0; at + 1 < len; at++) {
         bool is_high, low_is_high;
         if (text[at] != '\\') continue;
@@ -86,6 +85,21 @@ static yyjson_doc *parse_mended(struct slice text) {
     yyjson_doc *doc = parse(slice_make(copy, text.len), &heap, &read_err);
     mem_free(copy);
     return doc;
+}
+
+/* A body's ill-formed bytes, as every reader has them: an event stream's parser has seen to that.
+ * */
+static void parse_decoded(struct json_doc *d) {
+    struct buf text;
+    buf_init(&text, d->text.len * 3);
+    bool is_text = sse_decode_utf8(&text, d->text) == 0;
+    d->doc = is_text ? parse_mended(buf_slice(&text)) : NULL;
+    if (!d->doc) {
+        buf_dispose(&text);
+        return;
+    }
+    d->own = text.ptr;
+    d->text = buf_slice(&text);
 }
 
 /* ---- public ---- */
@@ -112,14 +126,19 @@ int json_doc_parse(struct json_doc *d, struct slice text, struct err *e) {
         read_err.code == YYJSON_READ_ERROR_MEMORY_ALLOCATION) {
         d->doc = parse(text, &heap, &read_err);
     }
-    if (!d->doc && read_err.code == YYJSON_READ_ERROR_INVALID_STRING) d->doc = parse_mended(text);
+    if (!d->doc && read_err.code == YYJSON_READ_ERROR_INVALID_STRING) {
+        if (slice_utf8_valid(text) == text.len) d->doc = parse_mended(text);
+        else parse_decoded(d);
+    }
     return d->doc ? 0 : refuse(text, &read_err, e);
 }
 
 void json_doc_free(struct json_doc *d) {
     if (d->doc && d->on_heap) yyjson_doc_free(d->doc);
     else if (d->doc) scratch_is_taken = false;
+    mem_free(d->own);
     d->doc = NULL;
+    d->own = NULL;
 }
 
 /* The parser's strings lie where they lie in its copy of the text. */

@@ -13,11 +13,12 @@
 #define WIRE_MAX_DEPTH 128
 
 /* `text` must outlive it. A small text is parsed in the thread's scratch, without malloc; a second
- * one at the same time is not. */
+ * one at the same time is not. Where the text is no UTF-8, `text` is a copy of it as text. */
 struct json_doc {
     struct slice text;
     yyjson_doc *doc;
     bool on_heap;
+    char *own; /* the copy; else NULL */
 };
 /* 0 or -ERR_PROTOCOL. */
 int json_doc_parse(struct json_doc *d, struct slice text, struct err *e) MUST_CHECK;

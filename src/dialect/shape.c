@@ -727,11 +727,16 @@ static int dispatch(struct shaper *s, const struct event *ev) {
     return 0;
 }
 
+static int refuse_broken(struct err *e) {
+    return err_set(e, ERR_PROTOCOL, "the upstream contradicts itself: "
+                                    "pieces of its answer were lost, doubled or damaged");
+}
+
 int shaper_event(struct shaper *s, const struct event *ev, const struct event_sink *sink,
                  struct err *e) {
     if (s->is_over || s->failed) return s->failed;
     s->sink = sink;
     s->e = e;
-    s->failed = dispatch(s, ev);
+    s->failed = ev->flags & EVF_BROKEN ? refuse_broken(e) : dispatch(s, ev);
     return s->failed;
 }

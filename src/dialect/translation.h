@@ -48,8 +48,8 @@ struct translation {
 
 struct translation *translation_new(struct arena *a, const struct dialect *from,
                                     const struct dialect *to, const struct capabilities *caps);
-/* Notes a harmless field that the target cannot carry. name: "logit_bias", "tools[].cache_control".
- * */
+/* Notes a harmless field that the target cannot carry. name: "logit_bias",
+ * "tools[].cache_control". */
 void translation_drop(struct translation *t, const char *name);
 void translation_drop_slice(struct translation *t, struct slice name);
 
@@ -77,7 +77,8 @@ void shaper_free(struct shaper *s);
  * matched, names and ids restored, custom tools unwrapped, proofs wrapped (proof.h), choices beyond
  * the first left out where the client's dialect has one, OPAQUE of another origin left out.
  * Returns 0, what the sink returned, -ERR_LIMIT (held bytes), -ERR_PROTOCOL (arguments for a call
- * that is closed, a call without a name: 4.1). No allocation per event in steady state. */
+ * that is closed, a call without a name: 4.1; EVF_BROKEN). No allocation per event in steady
+ * state. */
 int shaper_event(struct shaper *s, const struct event *ev, const struct event_sink *sink,
                  struct err *e) MUST_CHECK;
 /* A stop sequence was met: BLOCK_END, FINISH and END were given, the upstream can be cancelled. */

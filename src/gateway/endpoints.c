@@ -15,42 +15,36 @@ struct endpoint {
     enum http_method method;             /* HEAD is served by GET's row */
     /* exact; a prefix when it ends in '/'; '*' is one segment */
     const char *path;
-    const char *allow;                   /* all methods of this path */
     void (*serve)(struct worker *w, struct http_exchange *ex);
     enum under under;
     const char *dialect;                 /* NULL: by the client's headers */
     bool spends;                         /* costs the operator something: refused while draining */
 };
 
-#define POST_ONLY "POST, OPTIONS"
-#define GET_ONLY "GET, HEAD, OPTIONS"
-#define RESPONSE "GET, HEAD, DELETE, OPTIONS"
-#define CONVERSATION "GET, HEAD, POST, DELETE, OPTIONS"
-
 /* clang-format off */
 static const struct endpoint endpoints[] = {
-    {HTTP_METHOD_POST, "/chat/completions", POST_ONLY, relay_begin, UNDER_DEPLOYMENT, "chat", true},
-    {HTTP_METHOD_POST, "/messages", POST_ONLY, relay_begin, UNDER_API, "messages", true},
-    {HTTP_METHOD_POST, "/responses", POST_ONLY, relay_begin, UNDER_API, "responses", true},
-    {HTTP_METHOD_POST, "/completions", POST_ONLY, relay_begin, UNDER_DEPLOYMENT, "completions", true},
-    {HTTP_METHOD_POST, "/messages/count_tokens", POST_ONLY, relay_begin_count, UNDER_API, "messages", false},
-    {HTTP_METHOD_POST, "/embeddings", POST_ONLY, relay_begin_pass, UNDER_DEPLOYMENT, "chat", true},
-    {HTTP_METHOD_POST, "/moderations", POST_ONLY, relay_begin_pass, UNDER_API, "chat", true},
-    {HTTP_METHOD_GET, "/responses/*", RESPONSE, state_get, UNDER_API, "responses", false},
-    {HTTP_METHOD_DELETE, "/responses/*", RESPONSE, state_delete, UNDER_API, "responses", false},
-    {HTTP_METHOD_POST, "/responses/*/cancel", POST_ONLY, state_cancel, UNDER_API, "responses", false},
-    {HTTP_METHOD_GET, "/responses/*/input_items", GET_ONLY, state_input_items, UNDER_API, "responses", false},
-    {HTTP_METHOD_POST, "/conversations", POST_ONLY, state_conversations, UNDER_API, "responses", false},
-    {HTTP_METHOD_GET, "/conversations/", CONVERSATION, state_conversation, UNDER_API, "responses", false},
-    {HTTP_METHOD_POST, "/conversations/", CONVERSATION, state_conversation, UNDER_API, "responses", false},
-    {HTTP_METHOD_DELETE, "/conversations/", CONVERSATION, state_conversation, UNDER_API, "responses", false},
-    {HTTP_METHOD_GET, "/models", GET_ONLY, endpoint_models, UNDER_API, NULL, false},
-    {HTTP_METHOD_GET, "/models/", GET_ONLY, endpoint_model, UNDER_API, NULL, false},
-    {HTTP_METHOD_GET, "/", GET_ONLY, endpoint_root, UNDER_ROOT, NULL, false},
-    {HTTP_METHOD_GET, "/health", GET_ONLY, endpoint_health, UNDER_ROOT, NULL, false},
-    {HTTP_METHOD_GET, "/healthz", GET_ONLY, endpoint_health, UNDER_ROOT, NULL, false},
-    {HTTP_METHOD_GET, "/ready", GET_ONLY, endpoint_ready, UNDER_ROOT, NULL, false},
-    {HTTP_METHOD_GET, "/metrics", GET_ONLY, endpoint_metrics, UNDER_ROOT, NULL, false},
+    {HTTP_METHOD_POST, "/chat/completions", relay_begin, UNDER_DEPLOYMENT, "chat", true},
+    {HTTP_METHOD_POST, "/messages", relay_begin, UNDER_API, "messages", true},
+    {HTTP_METHOD_POST, "/responses", relay_begin, UNDER_API, "responses", true},
+    {HTTP_METHOD_POST, "/completions", relay_begin, UNDER_DEPLOYMENT, "completions", true},
+    {HTTP_METHOD_POST, "/messages/count_tokens", relay_begin_count, UNDER_API, "messages", false},
+    {HTTP_METHOD_POST, "/embeddings", relay_begin_pass, UNDER_DEPLOYMENT, "chat", true},
+    {HTTP_METHOD_POST, "/moderations", relay_begin_pass, UNDER_API, "chat", true},
+    {HTTP_METHOD_GET, "/responses/*", state_get, UNDER_API, "responses", false},
+    {HTTP_METHOD_DELETE, "/responses/*", state_delete, UNDER_API, "responses", false},
+    {HTTP_METHOD_POST, "/responses/*/cancel", state_cancel, UNDER_API, "responses", false},
+    {HTTP_METHOD_GET, "/responses/*/input_items", state_input_items, UNDER_API, "responses", false},
+    {HTTP_METHOD_POST, "/conversations", state_conversations, UNDER_API, "responses", false},
+    {HTTP_METHOD_GET, "/conversations/", state_conversation, UNDER_API, "responses", false},
+    {HTTP_METHOD_POST, "/conversations/", state_conversation, UNDER_API, "responses", false},
+    {HTTP_METHOD_DELETE, "/conversations/", state_conversation, UNDER_API, "responses", false},
+    {HTTP_METHOD_GET, "/models", endpoint_models, UNDER_API, NULL, false},
+    {HTTP_METHOD_GET, "/models/", endpoint_model, UNDER_API, NULL, false},
+    {HTTP_METHOD_GET, "/", endpoint_root, UNDER_ROOT, NULL, false},
+    {HTTP_METHOD_GET, "/health", endpoint_health, UNDER_ROOT, NULL, false},
+    {HTTP_METHOD_GET, "/healthz", endpoint_health, UNDER_ROOT, NULL, false},
+    {HTTP_METHOD_GET, "/ready", endpoint_ready, UNDER_ROOT, NULL, false},
+    {HTTP_METHOD_GET, "/metrics", endpoint_metrics, UNDER_ROOT, NULL, false},
 };
 /* clang-format on */
 
@@ -112,14 +106,24 @@ static bool method_matches(const struct endpoint *ep, enum http_method m) {
     return m == ep->method || (m == HTTP_METHOD_HEAD && ep->method == HTTP_METHOD_GET);
 }
 
-static const struct dialect *dialect_by_headers(const struct http_exchange *ex) {
-    const struct dialect *d = NULL;
-    if (http_headers_get(&ex->headers, SLICE("anthropic-version")).ptr)
-        d = dialect_find(SLICE("messages"));
-    return d ? d : &dialect_chat;
+static bool has_header(const struct http_exchange *ex, struct slice name) {
+    return http_headers_get(&ex->headers, name).ptr != NULL;
 }
 
-/* Of a path that is known the row of this method, or any, whose `allow` tells. */
+static const struct dialect *dialect_by_headers(const struct http_exchange *ex) {
+    return has_header(ex, SLICE("anthropic-version")) ? &dialect_messages : &dialect_chat;
+}
+
+/* Whoever asks for a path that there is not: below one of Anthropic's, or with a key as they send
+ * it. */
+static const struct dialect *dialect_of_stranger(const struct http_exchange *ex,
+                                                 struct slice path) {
+    bool is_theirs = slice_starts_with(path, SLICE("/messages/")) ||
+                     (has_header(ex, SLICE("x-api-key")) && !has_header(ex, SLICE("authorization")));
+    return is_theirs ? &dialect_messages : dialect_by_headers(ex);
+}
+
+/* Of a path that is known the row of this method, or any. */
 struct endpoint_match endpoint_find(const struct http_exchange *ex) {
     struct endpoint_match m = {.path = ex->path}, row = m;
     enum under where = cut_prefixes(&row.path, &row.model);
@@ -136,8 +140,22 @@ struct endpoint_match endpoint_find(const struct http_exchange *ex) {
             break;
     }
     if (!m.client)
-        m.client = dialect_by_headers(ex);
+        m.client = dialect_of_stranger(ex, row.path);
     return m;
+}
+
+static void methods_of(const struct http_exchange *ex, char out[HTTP_ALLOW_BYTES]) {
+    struct slice path = ex->path, model, rest;
+    enum under where = cut_prefixes(&path, &model);
+    bool is_any = slice_eq(ex->path, SLICE("*"));
+    *out = 0;
+    for (size_t i = 0; i < sizeof endpoints / sizeof endpoints[0]; i++) {
+        const struct endpoint *ep = &endpoints[i];
+        if (!is_any && (!may_stand(ep, where) || !path_matches(slice_cstr(ep->path), path, &rest)))
+            continue;
+        http_allow_add(out, ep->method);
+    }
+    http_allow_add(out, HTTP_METHOD_OPTIONS);
 }
 
 static void answer_unknown(struct worker *w, struct http_exchange *ex) {
@@ -148,11 +166,16 @@ static void answer_unknown(struct worker *w, struct http_exchange *ex) {
     answer_fault(w, ex, FAULT_UNKNOWN_URL, NULL, message);
 }
 
-static void answer_method(struct worker *w, struct http_exchange *ex, const struct endpoint *ep) {
-    char message[200];
-    snprintf(message, sizeof message, "Not allowed to %.*s on %s. Allowed: %s.", SLICE_FMT(slice_sub(ex->method_text, 0, 20)),
-             ep->path, ep->allow);
-    answer_fault(w, ex, FAULT_METHOD, NULL, message);
+static void answer_options(struct worker *w, struct http_exchange *ex) {
+    char allow[HTTP_ALLOW_BYTES];
+    methods_of(ex, allow);
+    guard_preflight(w, ex, allow);
+}
+
+static void answer_method(struct worker *w, struct http_exchange *ex) {
+    char allow[HTTP_ALLOW_BYTES];
+    methods_of(ex, allow);
+    answer_not_allowed(w, ex, allow);
 }
 
 /* Everything that can be refused is refused before a body is read. */
@@ -164,13 +187,13 @@ static void on_head(void *self, struct http_exchange *ex) {
     if (guard_refuses(w, ex))
         return;
     if (ex->method == HTTP_METHOD_OPTIONS && slice_eq(ex->path, SLICE("*")))
-        guard_preflight(w, ex, "GET, HEAD, POST, DELETE, OPTIONS");
+        answer_options(w, ex);
     else if (!ep)
         answer_unknown(w, ex);
     else if (ex->method == HTTP_METHOD_OPTIONS)
-        guard_preflight(w, ex, ep->allow);
+        answer_options(w, ex);
     else if (!method_matches(ep, ex->method))
-        answer_method(w, ex, ep);
+        answer_method(w, ex);
     else if (ep->spends && w->draining)
         answer_fault(w, ex, FAULT_DRAINING, NULL, "The gateway is shutting down. Try again.");
 }
@@ -200,16 +223,21 @@ static void on_done(void *self, struct http_exchange *ex) {
 }
 
 /* Statuses that the server itself gives: malformed requests, limits, timeouts. */
-static void format_error(void *self, unsigned status, const char *message, struct buf *out,
+static void format_error(void *self, unsigned status, const char *message,
+                         const struct http_exchange *about, struct buf *out,
                          const char **out_content_type) {
     (void)self;
+    const struct dialect *client = endpoint_find(about).client;
     const char *code = status == 413 ? "request_too_large" : NULL;
     struct api_error er = {.status = status,
                            .message = slice_cstr(message),
                            .type = status >= 500 ? SLICE("server_error") : SLICE("invalid_request_error"),
                            .code = slice_cstr(code)};
+    struct api_error theirs = er;
+    if (dialect_is_anthropic(client))
+        dialect_translate_error(client, &er, &theirs);
     *out_content_type = "application/json";
-    if (dialect_chat.encode_error(&er, out) < 0)
+    if (client->encode_error(&theirs, out) < 0)
         buf_reset(out);
 }
 

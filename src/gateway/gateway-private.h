@@ -136,6 +136,7 @@ struct http_pool *worker_pool(struct worker *w, const struct upstream *u);
 /* ---- endpoints (endpoints.c) ---- */
 
 extern const struct http_app gateway_app_template;   /* self is set by the worker */
+/* By path, method and headers alone. */
 struct endpoint_match endpoint_find(const struct http_exchange *ex);
 
 /* ---- errors (fault.c) ---- */
@@ -178,6 +179,8 @@ enum fault_id fault_of_call(const struct err *e, bool any_answer_byte);
 /* Answers an exchange that has no relay with an error in its client's words. */
 void answer_fault(struct worker *w, struct http_exchange *ex, enum fault_id id, const char *param,
                   const char *message);
+/* 405: the path has other methods, and these. */
+void answer_not_allowed(struct worker *w, struct http_exchange *ex, const char *allow);
 /* A fault as a dialect says it: status, type and code are its own. param NULL: null. code NULL: the
  * fault's own. Borrows the texts. */
 struct api_error fault_error(enum fault_id id, const struct dialect *client, const char *code,

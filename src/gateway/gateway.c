@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The process's part of the gateway: what is derived from the configuration once, before any worker
  * runs. */
-#include <stdio.h>
-
 #include "gateway/state.h"
 
 static bool is_openai_host(struct slice host) {

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Response headers: what every answer carries, what is passed on from the upstream, and what never
  * is. */
-#include <stdio.h>
-
 #include "gateway/relay.h"
 
 void out_headers_add(struct out_headers *h, struct slice name, struct slice value) {
@@ -76,8 +74,8 @@ static bool has_header(const struct out_headers *h, struct slice name) {
     return false;
 }
 
-/* The answer's head dies with on_head: what will be needed at commit goes to the exchange's arena.
- * */
+/* The answer's head dies with on_head: what will be needed at commit goes to the exchange's
+ * arena. */
 void relay_keep_headers(struct relay *r, const struct http_headers *from) {
     struct arena *a = r->ex->arena;
     struct out_headers *kept = arena_alloc(a, sizeof *kept);

@@ -2,10 +2,8 @@
 /* GET /models and /models/{id}: the configured names, as OpenAI lists them, or as Anthropic does
  * for a client that sends anthropic-version. */
 #include <stdio.h>
-#include <time.h>
 
-#include "base/json_scan.h"
-#include "dialect/json_write.h"
+#include "dialect/model_list.h"
 #include "gateway/relay.h"
 
 /* Anthropic's pages: how many a page has unless asked, and at most. */
@@ -26,30 +24,13 @@ static struct slice listed_name(const struct worker *w, const struct config_mode
 
 /* ---- one model ---- */
 
-static void w_openai_model(struct json_writer *j, const struct worker *w, struct slice id,
-                           const struct config_model *m) {
-    jw(j, SLICE("{\"id\":"));
-    jw_string(j, id);
-    jw(j, SLICE(",\"object\":\"model\",\"created\":"));
-    jw_int(j, w->gateway->start_wall_ns / NS_PER_S);
-    jw(j, SLICE(",\"owned_by\":"));
-    jw_string(j, slice_cstr(owner_of(w, m)));
-    jw(j, SLICE("}"));
+static int64_t created_s(const struct worker *w) {
+    return w->gateway->start_wall_ns / NS_PER_S;
 }
 
-static void w_anthropic_model(struct json_writer *j, const struct worker *w, struct slice id) {
-    time_t created = (time_t)(w->gateway->start_wall_ns / NS_PER_S);
-    struct tm utc;
-    char text[40];
-    gmtime_r(&created, &utc);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    jw(j, SLICE("{\"type\":\"model\",\"id\":"));
-    jw_string(j, id);
-    jw(j, SLICE(",\"display_name\":"));
-    jw_string(j, id);
-    jw(j, SLICE(",\"created_at\":"));
-    jw_string(j, slice_cstr(text));
-    jw(j, SLICE("}"));
+static void w_openai_model(struct json_writer *j, const struct worker *w, struct slice id,
+                           const struct config_model *m) {
+    model_write_openai(j, id, slice_cstr(owner_of(w, m)), created_s(w));
 }
 
 static void answer_written(struct worker *w, struct http_exchange *ex, struct json_writer *j) {
@@ -78,7 +59,7 @@ void endpoint_model(struct worker *w, struct http_exchange *ex) {
     buf_init(&body, 64u << 10);
     struct json_writer j = jw_begin(&body);
     if (dialect_is_anthropic(w->match.client))
-        w_anthropic_model(&j, w, id);
+        model_write_anthropic(&j, id, created_s(w));
     else
         w_openai_model(&j, w, id, m);
     answer_written(w, ex, &j);
@@ -144,7 +125,7 @@ static void list_anthropic(struct worker *w, struct http_exchange *ex, struct js
     for (unsigned i = p.from; i < p.to; i++) {
         if (i > p.from)
             jw(j, SLICE(","));
-        w_anthropic_model(j, w, listed_name(w, &c->models[i]));
+        model_write_anthropic(j, listed_name(w, &c->models[i]), created_s(w));
     }
     jw(j, has_more ? SLICE("],\"has_more\":true,\"first_id\":")
                    : SLICE("],\"has_more\":false,\"first_id\":"));

@@ -670,11 +670,36 @@ static void go(struct relay *r, const struct envelope *env) {
         send_up(r, env);
 }
 
+/* "signature": "", wherever it stands. */
+static bool has_empty_signature(struct slice body) {
+    static const char key[] = "\"signature\"";
+    for (const char *found; (found = memmem(body.ptr, body.len, key, sizeof key - 1));) {
+        body = slice_from(body, (size_t)(found - body.ptr) + sizeof key - 1);
+        size_t at = json_text_skip_space(body, 0);
+        if (at < body.len && body.ptr[at] == ':' &&
+            slice_starts_with(slice_from(body, json_text_skip_space(body, at + 1)), SLICE("\"\"")))
+            return true;
+    }
+    return false;
+}
+
+/* Other servers that speak Messages sign no thoughts, and want them back like that; Anthropic's own
+ * refuses them. */
+static bool has_unsigned_thoughts(const struct relay *r) {
+    return r->client == &dialect_messages &&
+           strcmp(r->upstream->config->preset->name, "anthropic") == 0 &&
+           has_empty_signature(r->body);
+}
+
+static bool has_wrapped_proofs(const struct relay *r) {
+    return r->client != &dialect_completions &&
+           memmem(r->body.ptr, r->body.len, PROOF_PREFIX, sizeof PROOF_PREFIX - 1);
+}
+
 /* A conversation may have been with another provider before: its proofs of reasoning are not this
  * one's, though the dialect is. True: go on. */
 static bool strip_strangers(struct relay *r, struct envelope *env) {
-    if (r->up != r->client || r->client == &dialect_completions ||
-        !memmem(r->body.ptr, r->body.len, PROOF_PREFIX, sizeof PROOF_PREFIX - 1))
+    if (r->up != r->client || (!has_wrapped_proofs(r) && !has_unsigned_thoughts(r)))
         return true;
     return relay_readdress_proofs(r) && peek_body(r, env) == 0;
 }

@@ -180,7 +180,8 @@ struct slice relay_client_credential(const struct http_headers *h);
 /* Makes the leg and the upstream's body. False: refused, and answered. */
 bool relay_translate(struct relay *r, const char *upstream_model);
 /* The same dialect on both sides: proofs of reasoning in envelopes (proof.h) are unwrapped for the
- * family that made them and dropped for others, in r->body. False: refused. */
+ * family that made them and dropped for others, thoughts without one for Anthropic's, in r->body.
+ * False: refused. */
 bool relay_readdress_proofs(struct relay *r);
 /* One event of the upstream's on its way to the client: 0, or a negative error kind with its text
  * in e. *out_content: something that counts as content went out. */

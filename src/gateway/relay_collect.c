@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A stream where a whole answer was asked for: some servers stream whatever they are told. Its
  * events are collected, and the answer is made from them. */
-#include <stdio.h>
-
 #include "gateway/state.h"
 
 struct collect {
@@ -40,6 +38,10 @@ static int on_event(void *self, const struct event *ev) {
         c->has_error = true;
         return 0;
     }
+    if (ev->flags & EVF_BROKEN) {
+        meter_add(&r->worker->meter->providers[r->upstream->index].order_broken, 1);
+        return c->failure = -ERR_PROTOCOL;
+    }
     struct event_sink sink = {add, r->answer};
     c->failure = r->leg ? shaper_event(r->leg->shaper, ev, &sink, &e) : add(r->answer, ev);
     return c->failure;
@@ -64,6 +66,8 @@ static int on_frame(void *self, const struct sse_frame *f) {
     if (r->saw_end || !(f->flags & SSE_DATA) || sse_frame_verdict(f) == SSE_DROP)
         return 0;
     r->frames++;
+    if (f->flags & SSE_BAD_UTF8)
+        meter_add(&r->worker->meter->providers[r->upstream->index].frames_repaired, 1);
     int rc = r->up->decoder_feed(r->decoder, f, &sink, &e);
     bool is_half = (f->flags & SSE_UNTERMINATED) && rc < 0 && !c->failure;
     return c->has_error ? -ERR_CLOSED : is_half ? 0 : rc;

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The stream: upstream's bytes → frames → meter and edits, or translation → the worker's batch. Of
  * one dialect per frame: no copy but the one into the batch, no allocation. */
-#include <stdio.h>
-
 #include "gateway/state.h"
 
 /* Comments that may wait for the first event; a provider that sends more keep-alives than this
@@ -76,6 +74,8 @@ void relay_note_usage(struct relay *r, const struct usage *u) {
 /* What every event means to the relay, whoever gets it. */
 static inline void note_event(struct frame_facts *facts, const struct event *ev) {
     struct relay *r = facts->relay;
+    if (ev->flags & EVF_BROKEN)
+        meter_add(&counters(r)->order_broken, 1);
     switch (ev->kind) {
     case EV_USAGE:
         relay_note_usage(r, &ev->u.usage);
@@ -344,6 +344,8 @@ static int on_translated_frame(struct relay *r, const struct sse_frame *f) {
         meter_add(&counters(r)->frames_dropped, 1);
         return 0;
     }
+    if (f->flags & SSE_BAD_UTF8)
+        meter_add(&counters(r)->frames_repaired, 1);
     (void)is_out_of_order(r, f, &e);     /* counted; what can be told is told */
     int rc = r->up->decoder_feed(r->decoder, f, &sink, &e);
     bool is_bad = rc < 0 && !facts.failure;

@@ -2,8 +2,8 @@
 /* Between two dialects: the request on its way up, and each event on its way down.
  *
  * The request is decoded, adapted and encoded in the exchange's arena, which dies at the first
- * event of a stream. What the answer needs of it (names, ids, stops) is copied into the leg's own.
- * */
+ * event of a stream. What the answer needs of it (names, ids, stops) is copied into the leg's
+ * own. */
 #include <stdio.h>
 
 #include "dialect/estimate.h"

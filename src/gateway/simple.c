@@ -23,8 +23,9 @@ void answer_json(struct worker *w, struct http_exchange *ex, unsigned status, st
     http_respond(ex, &(struct http_response){status, h, n}, body);
 }
 
-void answer_fault(struct worker *w, struct http_exchange *ex, enum fault_id id, const char *param,
-                  const char *message) {
+/* allow: of a 405; else NULL. */
+static void answer(struct worker *w, struct http_exchange *ex, enum fault_id id, const char *param,
+                   const char *message, const char *allow) {
     const struct fault *f = fault_get(id);
     struct http_header h[8];
     char request_id[REQUEST_ID_BYTES], retry_after[16];
@@ -33,6 +34,8 @@ void answer_fault(struct worker *w, struct http_exchange *ex, enum fault_id id, 
         snprintf(retry_after, sizeof retry_after, "%u", f->retry_after_s);
         h[n++] = (struct http_header){SLICE("retry-after"), slice_cstr(retry_after)};
     }
+    if (allow)
+        h[n++] = (struct http_header){SLICE("allow"), slice_cstr(allow)};
     const struct dialect *client = endpoint_find(ex).client;
     struct api_error er = fault_error(id, client, NULL, param, message);
     struct buf body;
@@ -43,6 +46,19 @@ void answer_fault(struct worker *w, struct http_exchange *ex, enum fault_id id, 
     meter_add(&w->meter->providers[w->meter->n_providers].requests_by_end[f->end][0], 1);
     http_respond(ex, &(struct http_response){er.status, h, n}, buf_slice(&body));
     buf_dispose(&body);
+}
+
+void answer_fault(struct worker *w, struct http_exchange *ex, enum fault_id id, const char *param,
+                  const char *message) {
+    answer(w, ex, id, param, message, NULL);
+}
+
+void answer_not_allowed(struct worker *w, struct http_exchange *ex, const char *allow) {
+    char message[300];
+    snprintf(message, sizeof message, "Not allowed to %.*s on %.*s. Allowed: %s.",
+             SLICE_FMT(slice_sub(ex->method_text, 0, 20)), SLICE_FMT(slice_sub(ex->path, 0, 150)),
+             allow);
+    answer(w, ex, FAULT_METHOD, NULL, message, allow);
 }
 
 /* Some clients probe the base URL before they ask for anything. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What responses clients ask of what is stored: an answer, its input, its removal; conversations.
  * One function a verb; each looks something up and goes on with what was found. */
-#include <stdio.h>
-
 #include "base/clock.h"
 #include "base/json_scan.h"
 #include "dialect/dialect.h"

@@ -101,13 +101,18 @@ void state_conversation(struct worker *w, struct http_exchange *ex) {
     struct slice raw_id, raw_item, id, item = SLICE_NULL;
     enum what what = split(w->match.rest, &raw_id, &raw_item);
     enum http_method method = ex->method == HTTP_METHOD_HEAD ? HTTP_METHOD_GET : ex->method;
+    char allow[HTTP_ALLOW_BYTES] = "";
     if (!decode(w, ex, raw_id, &id) || (what == AN_ITEM && !decode(w, ex, raw_item, &item)))
         return;
     for (size_t i = 0; i < sizeof verbs / sizeof verbs[0]; i++) {
-        if (verbs[i].what != what || verbs[i].method != method)
+        if (verbs[i].what != what)
+            continue;
+        http_allow_add(allow, verbs[i].method);
+        if (verbs[i].method != method)
             continue;
         ask(w, ex, verbs[i].verb, id, item);
         return;
     }
-    answer_fault(w, ex, FAULT_METHOD, NULL, "Not allowed here.");
+    http_allow_add(allow, HTTP_METHOD_OPTIONS);
+    answer_not_allowed(w, ex, allow);
 }

@@ -7,10 +7,8 @@
  *         → finish → done
  *
  * An answer is kept with its own input and the id of the one before: a conversation of n turns
- * costs n turns, and forks share what they have in common. Who goes through a chain keeps it alive.
- * */
-#include <stdio.h>
-
+ * costs n turns, and forks share what they have in common. Who goes through a chain keeps it
+ * alive. */
 #include "base/json_scan.h"
 #include "dialect/peek.h"
 #include "dialect/request_read.h"

@@ -151,8 +151,10 @@ static int settle_framing(struct http_call *c, const struct http_headers *h) {
     if (n_encodings > 1 || !slice_eq_nocase(encoding, SLICE("chunked"))) {
         return parse_fail(c, ERR_PROTOCOL, "malformed answer: transfer-encoding other than chunked");
     }
+    /* RFC 9112 6.3: who reads the one where a proxy read the other takes a part of the body for the
+     * next answer. */
     if (parser->flags & F_CONTENT_LENGTH) {
-        c->must_not_reuse = true;
+        return parse_fail(c, ERR_PROTOCOL, "malformed answer: both content-length and transfer-encoding");
     }
     return 0;
 }
@@ -320,7 +322,7 @@ static void begin_head(struct http_call *c) {
 
 void answer_init(struct http_call *c) {
     llhttp_init(&c->parser, HTTP_RESPONSE, &answer_settings);
-    /* both lengths: chunked wins, see settle_framing */
+    /* both lengths: settle_framing says what is wrong with them */
     llhttp_set_lenient_chunked_length(&c->parser, 1);
     c->parser.data = c;
     c->n_interim = 0;

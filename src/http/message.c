@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "http/message.h"
 
+#include <stdio.h>
+
 struct slice http_headers_get(const struct http_headers *h, struct slice name) {
     for (unsigned i = 0; i < h->count; i++) {
         if (slice_eq_nocase(h->items[i].name, name)) {
@@ -87,6 +89,13 @@ const char *http_method_name(enum http_method m) {
         [HTTP_METHOD_PATCH] = "PATCH",   [HTTP_METHOD_OTHER] = "OTHER",
     };
     return (unsigned)m < sizeof names / sizeof names[0] ? names[m] : "OTHER";
+}
+
+void http_allow_add(char allow[HTTP_ALLOW_BYTES], enum http_method m) {
+    size_t len = strlen(allow);
+    if (!strstr(allow, http_method_name(m)))
+        snprintf(allow + len, HTTP_ALLOW_BYTES - len, "%s%s", len ? ", " : "", http_method_name(m));
+    if (m == HTTP_METHOD_GET) http_allow_add(allow, HTTP_METHOD_HEAD);
 }
 
 const char *http_status_text(unsigned status) {

@@ -38,6 +38,10 @@ enum http_method {
     HTTP_METHOD_OTHER
 };
 const char *http_method_name(enum http_method m);
+/* Puts a method into a list as the header `allow` has it: "" at first. GET brings HEAD; what is there
+ * already stays alone. */
+#define HTTP_ALLOW_BYTES 64
+void http_allow_add(char allow[HTTP_ALLOW_BYTES], enum http_method m);
 const char *http_status_text(unsigned status);   /* "Not Found"; "Unknown" for what has none */
 
 #endif

@@ -99,6 +99,11 @@ struct parse_scratch *parse_scratch_new(const struct http_limits *limits);   /* 
 /* for the next request; frees what it holds */
 void request_parser_reset(struct request_parser *p);
 void request_parser_dispose(struct request_parser *p);    /* may be used again after reset */
+/* Of a head that is not whole, or was refused in this feed: path and headers as far as they came
+ * and are in one piece. items: room for SEEN_MAX_HEADERS. */
+#define SEEN_MAX_HEADERS 64
+void request_parser_seen(const struct request_parser *p, struct http_header *items,
+                         struct http_exchange *out);
 /* Any split is valid. An empty input after PARSE_HEAD tells whether the request has no body.
  * Nothing behind the end of a request, or of a head, is looked at. Allocates for split heads and
  * for bodies only. */
@@ -237,13 +242,12 @@ void server_conn_lose(struct server_conn *c);
 void server_conn_response_started(struct server_conn *c);
 /* the last byte is out, or will never be: on_done */
 void server_conn_response_out(struct server_conn *c);
-void server_conn_all_out(struct server_conn *c);       /* the queue has become empty */
 
 /* server_response.c */
 /* 1: all out; 0: queued; -1: lost. Empty pieces are fine. */
 int server_conn_send(struct server_conn *c, const struct iovec *iov, int n_iov);
 int server_conn_flush(struct server_conn *c);
 void server_conn_send_error(struct server_conn *c, unsigned status, const char *text,
-                            bool has_body);
+                            const struct http_exchange *about, bool has_body);
 
 #endif

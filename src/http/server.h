@@ -93,8 +93,10 @@ struct http_app {
     void (*on_cancel)(void *self, struct http_exchange *ex);
     void (*on_done)(void *self, struct http_exchange *ex);
     /* Body of an error that the server itself answers; appends to out; content type by
-     * *out_content_type (static string). */
-    void (*format_error)(void *self, unsigned status, const char *message, struct buf *out,
+     * *out_content_type (static string). about: what is known of the request, nothing but path and
+     * headers, both as far as they came and empty before; behind its on_cancel if it had one. */
+    void (*format_error)(void *self, unsigned status, const char *message,
+                         const struct http_exchange *about, struct buf *out,
                          const char **out_content_type);
     void *self;
 };

@@ -93,13 +93,6 @@ void server_conn_close(struct server_conn *c, enum server_close how) {
     server_conn_unpin(c);
 }
 
-static void cancel_exchange(struct server_conn *c) {
-    if (!c->exchange) return;
-    struct server_exchange *ex = detach_exchange(c);
-    c->server->app.on_cancel(c->server->app.self, &ex->pub);
-    exchange_free(ex);
-}
-
 void server_conn_gone(struct server_conn *c) {
     if (c->state == CONN_CLOSED) return;
     /* Closed first: on_cancel must not find a way to write. A response that is cut must not look
@@ -233,7 +226,8 @@ void server_conn_response_out(struct server_conn *c) {
     /* else: conn_run skips the body that is here, then comes the next request. */
 }
 
-void server_conn_all_out(struct server_conn *c) {
+/* The queue has become empty. */
+static void all_out(struct server_conn *c) {
     if (c->state == CONN_FLUSH) {
         begin_linger(c);
     } else if (c->exchange && c->exchange->is_ended) {
@@ -241,16 +235,27 @@ void server_conn_all_out(struct server_conn *c) {
     }
 }
 
-void server_conn_refuse(struct server_conn *c, unsigned status, const char *text) {
-    if (!c->is_refusal) stat_add(&c->server->stats.bad_requests, 1);
+static void send_refusal(struct server_conn *c, unsigned status, const char *text,
+                         const struct http_exchange *about) {
     const bool has_body = llhttp_get_method(&c->parser.llhttp) != HTTP_HEAD;
-    cancel_exchange(c);
-    if (c->state == CONN_CLOSED) return;
     c->state = CONN_FLUSH;
     c->close_after = true;
-    server_conn_send_error(c, status, text, has_body);
-    if (c->out.len == 0 && !c->is_lost) server_conn_all_out(c);
-    server_conn_settle(c);
+    server_conn_send_error(c, status, text, about, has_body);
+}
+
+void server_conn_refuse(struct server_conn *c, unsigned status, const char *text) {
+    struct http_header items[SEEN_MAX_HEADERS];
+    struct http_exchange seen = {.headers = {.items = items}};
+    if (!c->is_refusal) stat_add(&c->server->stats.bad_requests, 1);
+    struct server_exchange *ex = c->exchange ? detach_exchange(c) : NULL;
+    if (ex) c->server->app.on_cancel(c->server->app.self, &ex->pub);
+    else if (c->state != CONN_BODY) request_parser_seen(&c->parser, items, &seen);
+    if (c->state != CONN_CLOSED) {
+        send_refusal(c, status, text, ex ? &ex->pub : &seen);
+        if (c->out.len == 0 && !c->is_lost) all_out(c);
+        server_conn_settle(c);
+    }
+    if (ex) exchange_free(ex);
 }
 
 /* ---- requests ---- */
@@ -383,7 +388,7 @@ static void on_writable(void *self) {
             ex->is_waiting = false;
             c->server->app.on_writable(c->server->app.self, &ex->pub);
         } else {
-            server_conn_all_out(c);
+            all_out(c);
         }
     }
     server_conn_settle(c);

@@ -374,6 +374,27 @@ static int check_head(struct request_parser *p, struct request_facts *f) {
     return rc;
 }
 
+/* ---- what came of a head ---- */
+
+static struct slice seen_slice(const struct request_parser *p, struct span s) {
+    if (s.len > 0 && s.off >= p->raw_len) return slice_make(p->in + (s.off - p->raw_len), s.len);
+    if (s.len > 0 && s.off + s.len <= p->raw_len) return slice_make(p->raw.ptr + s.off, s.len);
+    return SLICE("");
+}
+
+void request_parser_seen(const struct request_parser *p, struct http_header *items,
+                         struct http_exchange *out) {
+    struct slice target = seen_slice(p, p->target);
+    ptrdiff_t query = slice_index(target, '?');
+    *out = (struct http_exchange){.path = query < 0 ? target : slice_sub(target, 0, (size_t)query),
+                                  .headers = {.items = items}};
+    while (out->headers.count < p->n_headers && out->headers.count < SEEN_MAX_HEADERS) {
+        const struct header_span *h = &p->headers[out->headers.count];
+        items[out->headers.count++] =
+            (struct http_header){seen_slice(p, h->name), slice_trim(seen_slice(p, h->value))};
+    }
+}
+
 /* ---- feeding ---- */
 
 static const char *error_text(llhttp_errno_t code) {

@@ -222,12 +222,12 @@ static struct slice begin_response(struct server_exchange *ex, const struct http
 /* ---- errors of the server's own ---- */
 
 void server_conn_send_error(struct server_conn *c, unsigned status, const char *text,
-                            bool has_body) {
+                            const struct http_exchange *about, bool has_body) {
     struct http_server *s = c->server;
     struct buf body;
     buf_init(&body, ERROR_BODY_MAX_BYTES);
     const char *type = "text/plain; charset=utf-8";
-    if (s->app.format_error) s->app.format_error(s->app.self, status, text, &body, &type);
+    if (s->app.format_error) s->app.format_error(s->app.self, status, text, about, &body, &type);
     else if (buf_appendf(&body, "%s\n", text) < 0) buf_reset(&body);
     const struct http_header header = {SLICE("content-type"), slice_cstr(type)};
     const struct http_response response = {status, &header, 1};
@@ -310,8 +310,8 @@ static struct slice chunk_line(char out[static 20], size_t len) {
     return slice_make(out, at);
 }
 
-/* More pieces than fit in one call: through the queue, still one chunk and as few calls as can be.
- * */
+/* More pieces than fit in one call: through the queue, still one chunk and as few calls as can
+ * be. */
 static int send_many(struct server_conn *c, struct slice line, const struct slice *pieces,
                      unsigned n, struct slice tail) {
     struct iovec iov = iov_of(line);

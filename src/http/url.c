@@ -2,6 +2,7 @@
 #include "http/url.h"
 
 #include <arpa/inet.h>
+#include <string.h>
 
 #define URL_MAX_BYTES 4096
 #define HOST_MAX_BYTES 253
@@ -70,6 +71,10 @@ static bool is_printable_ascii(struct slice s) {
         if (s.ptr[i] <= ' ' || s.ptr[i] > '~') return false;
     }
     return true;
+}
+
+const char *url_quotable(const char *url) {
+    return strpbrk(url, "@?#") || strlen(url) > URL_MAX_BYTES ? "the URL" : url;
 }
 
 /* Texts never quote the URL: it may carry a password. */

@@ -17,6 +17,9 @@ struct url {
 };
 /* Userinfo, query and fragment are refused; errors name the fault. Slices live in the arena. */
 int url_parse(struct slice text, struct arena *a, struct url *out, struct err *e) MUST_CHECK;
+/* What a message may call a URL that was refused: itself, or "the URL" where it may hold a
+ * password. Borrowed, or static. */
+const char *url_quotable(const char *url);
 /* Percent-decoding into the arena, '+' stays; false on bad escapes and on %00. */
 bool url_decode(struct slice text, struct arena *a, struct slice *out);
 /* Value of the first query parameter of that name, decoded ('+' is a space); as it came when its

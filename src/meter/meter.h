@@ -10,8 +10,8 @@
  *          content. No content: no value.
  *   ITL    time between two successive content-bearing frames of one stream, the first one
  *          excluded. It is per frame; a frame may carry several tokens.
- *   duration  from the request's first byte to the last byte of the response handed to the kernel.
- *             */
+ *   duration  from the request's first byte to the last byte of the response handed to the
+ *          kernel. */
 #ifndef PENSTOCK_METER_METER_H
 #define PENSTOCK_METER_METER_H
 

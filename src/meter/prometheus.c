@@ -76,7 +76,7 @@ static const struct metric metrics[] = {
     COUNTER("penstock_frames_total", "provider,kind", "Stream frames from upstreams: all of them, and of these the repaired, dropped, malformed, and the ones forwarded before they were whole.", .emit = emit_frames),
     COUNTER("penstock_requests_by_dialect_total", "client,upstream", "Requests that reached a provider, by the client's dialect and the one they went out in. Where the two differ, they were translated.", .emit = emit_by_dialect),
     COUNTER("penstock_dropped_fields_total", "provider", "Members of requests that translations left out without harm.", .emit = emit_dropped),
-    COUNTER("penstock_order_violations_total", "provider,from", "Frames that break the order of their dialect, where streams are checked (check_order): the upstream's, and the gateway's own.", .emit = emit_order),
+    COUNTER("penstock_order_violations_total", "provider,from", "Frames that break the order of their dialect, where streams are checked (check_order), and events that contradict what was said before: the upstream's, and the gateway's own.", .emit = emit_order),
     HISTOGRAM("penstock_ttft_seconds", "provider", "From the request's body being whole to the first content leaving for the client.", .emit = emit_ttft, .bounds_ns = ttft_bounds),
     HISTOGRAM("penstock_itl_seconds", "provider", "Between two successive frames with content of one stream.", .emit = emit_itl, .bounds_ns = itl_bounds),
     HISTOGRAM("penstock_request_duration_seconds", "provider,stream", "From the request's first byte to the last byte of the answer handed to the kernel.", .emit = emit_duration, .bounds_ns = duration_bounds),

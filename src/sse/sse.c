@@ -199,16 +199,30 @@ static int emit(struct sse_parser *p, struct sse_frame *f, const struct sse_sink
     return rc ? fail(p, rc) : 0;
 }
 
+/* The fields as text, in `text`: rare, the cost of a copy is fine. */
+static void decode_fields(struct sse_frame *f, struct buf *text) {
+    struct slice name = f->name, data = f->data;
+    buf_init(text, (name.len + data.len) * 3);
+    if (sse_decode_utf8(text, name)) return; /* cannot be: there is room */
+    size_t name_len = text->len;
+    if (sse_decode_utf8(text, data)) return;
+    f->name = slice_sub(buf_slice(text), 0, name_len);
+    f->data = slice_from(buf_slice(text), name_len);
+}
+
 /* `raw` is the whole open frame. */
 static int emit_open(struct sse_parser *p, struct slice raw, uint32_t flags,
                      const struct sse_sink *sink) {
     struct sse_frame f = {.raw = raw, .flags = flags};
+    struct buf text = {0};
     if (p->non_ascii && slice_starts_with(raw, SLICE(BOM))) f.flags |= SSE_BOM;
     if (p->lone_cr) f.flags |= SSE_LONE_CR;
     if (p->non_ascii && slice_utf8_valid(raw) != raw.len) f.flags |= SSE_BAD_UTF8;
     if (flags & SSE_EVENT) read_fields(p, &f);
+    if (f.flags & SSE_BAD_UTF8) decode_fields(&f, &text);
     p->last_passed = sse_frame_verdict(&f) == SSE_PASS;
     int rc = emit(p, &f, sink);
+    buf_dispose(&text);
     if (rc == 0) open_next(p);
     return rc;
 }

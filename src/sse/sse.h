@@ -39,7 +39,9 @@ enum sse_flag {
     /* raw starts with a BOM; data and name are without that of the stream's start, a later one is
      * text */
     SSE_BOM = 1 << 11,
-    SSE_BAD_UTF8 = 1 << 12, /* raw holds ill-formed UTF-8 */
+    /* raw holds ill-formed UTF-8: data and name, which are not in raw then, have U+FFFD in its
+     * place, as every reader of event streams has */
+    SSE_BAD_UTF8 = 1 << 12,
     /* the stream ended before the empty line; raw ends where the bytes ended */
     SSE_UNTERMINATED = 1 << 13,
     /* with BLANK: the LF of the CR LF that ended the frame before. It goes where that frame went:
@@ -59,7 +61,7 @@ struct sse_frame {
     struct slice data;          /* joined; the trailing LF removed */
     struct slice name;          /* last event: value */
     struct slice last_event_id; /* the id buffer after this frame */
-    /* offset of data in raw; meaningful unless MULTILINE or without DATA */
+    /* offset of data in raw; meaningful unless MULTILINE, BAD_UTF8 or without DATA */
     uint32_t data_off;
     uint32_t flags;
 };
@@ -127,10 +129,12 @@ enum sse_verdict sse_frame_verdict(const struct sse_frame *f);
 /* Writers: canonical form (one LF, one space, one data line a line of data, empty line), name
  * omitted when empty. 0 or -ERR_LIMIT. */
 int sse_write(struct buf *out, struct slice name, struct slice data) MUST_CHECK;
-/* Like sse_write with the frame's own name and data, ill-formed UTF-8 replaced by U+FFFD; "[DONE]"
- * with blanks around it loses them. To write other data in its place, give a copy of the frame with
- * that data. */
+/* Like sse_write with the frame's own name and data; "[DONE]" with blanks around it loses them. To
+ * write other data in its place, give a copy of the frame with that data. */
 int sse_write_repaired(struct buf *out, const struct sse_frame *f) MUST_CHECK;
+/* Appends bytes as text: U+FFFD for each ill-formed sequence. At most three times as long. 0 or
+ * -ERR_LIMIT. */
+int sse_decode_utf8(struct buf *out, struct slice bytes) MUST_CHECK;
 #define SSE_HEARTBEAT SLICE(": keep-alive\n\n")
 
 #endif

@@ -2,32 +2,22 @@
 /* A capture's file may be anything. What is read can be written, and read again as the same; its
  * request can be looked at; and a body can be scrubbed, whatever it is, without changing its
  * length, its line ends, or anything that is done once more. */
-#include <stdint.h>
-#include <stdlib.h>
-
 #include "base/mem.h"
+#include "fuzz.h"
 #include "mock/capture_key.h"
 #include "mock/scrub.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void check(bool holds) {
-    if (!holds) {
-        abort();
-    }
-}
 
 static void write_and_read(const struct capture *c) {
     struct buf text, again;
     struct err e;
     buf_init(&text, 1 << 26);
     buf_init(&again, 1 << 26);
-    check(capture_write(c, &text) == 0);
+    must(capture_write(c, &text) == 0);
     struct capture *read = capture_read(buf_slice(&text), "again", &e);
-    check(read != NULL);
-    check(slice_eq(capture_body(c), capture_body(read)));
-    check(capture_write(read, &again) == 0);
-    check(slice_eq(buf_slice(&text), buf_slice(&again)));
+    must(read != NULL);
+    must(slice_eq(capture_body(c), capture_body(read)));
+    must(capture_write(read, &again) == 0);
+    must(slice_eq(buf_slice(&text), buf_slice(&again)));
     capture_unref(&read);
     buf_dispose(&text);
     buf_dispose(&again);
@@ -51,14 +41,14 @@ static void scrub_it(struct slice text, enum scrub_body_kind kind, bool is_cut) 
     unsigned n = 0;
     if (!rules) {
         rules = scrub_new(patterns, 1, &e);
-        check(rules != NULL);
+        must(rules != NULL);
     }
     scrub_secrets_add(&own, SLICE("my-own-key-1"));
     char *body = mem_dup_cstr(text);
     if (scrub_body(rules, &own, kind, is_cut, body, text.len, &n) == 0) {
         for (size_t i = 0; i < text.len; i++) {
             bool was_end = text.ptr[i] == '\n' || text.ptr[i] == '\r';
-            check(n > 0 ? !was_end || body[i] == text.ptr[i] : body[i] == text.ptr[i]);
+            must(n > 0 ? !was_end || body[i] == text.ptr[i] : body[i] == text.ptr[i]);
         }
     }
     mem_free(body);

@@ -2,20 +2,14 @@
 /* An upstream that sends anything: the decoder keeps the grammar of events, cuts leave JSON, and
  * what is written again is well-formed and keeps the dialect's own grammar. The same bytes are read
  * as a whole answer and as an error, too. Completions is fuzzed by the same code. */
-#include <stdlib.h>
-
-#include "base/json_scan.h"
-#include "dialect/dialect.h"
+#include "fuzz_dialect.h"
 
 #ifndef DIALECT
 #define DIALECT dialect_chat
 #endif
 
-#define MAX_BYTES ((size_t)256 << 20)
 #define MAX_BLOCKS 4096
 #define MAX_CHOICES 4096
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct run {
     struct decoder *decoder;
@@ -28,10 +22,6 @@ struct run {
     bool is_started, is_over, has_finish[MAX_CHOICES];
     struct checker *checker;
 };
-
-static void must(bool holds) {
-    if (!holds) abort();
-}
 
 static void check_order(struct run *r, const struct event *ev) {
     must(!r->is_over);
@@ -90,8 +80,7 @@ static void check_cuts(struct run *r, const struct sse_frame *f) {
         at = cuts[i].off + cuts[i].len;
     }
     must(buf_append(&data, slice_from(f->data, at)) == 0);
-    if (!(f->flags & SSE_BAD_UTF8))
-        must(json_scan_object(buf_slice(&data), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
+    must_be_object(buf_slice(&data));
     buf_dispose(&data);
 }
 
@@ -116,7 +105,7 @@ static int check_written(void *self, const struct sse_frame *f) {
     must(DIALECT.checker_frame(r->checker, f, &e) == 0 || is_upstreams(e.text));
     must(sse_frame_verdict(f) == SSE_PASS && f->flags & SSE_DATA && !(f->flags & SSE_MULTILINE));
     if (slice_eq(f->data, SLICE("[DONE]"))) return 0;
-    must(json_scan_object(f->data, JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
+    must_be_object(f->data);
     return 0;
 }
 
@@ -126,15 +115,6 @@ static int check_sent(void *self, const struct sse_frame *f) {
     int rc = DIALECT.checker_frame(self, f, &e);
     must(rc == 0 || (rc == -ERR_PROTOCOL && e.text[0]));
     return 0;
-}
-
-static void parse(struct slice bytes, int (*frame)(void *, const struct sse_frame *), void *self) {
-    struct sse_parser p;
-    struct sse_sink sink = {frame, self};
-    sse_parser_init(&p, NULL);
-    must(sse_parser_feed(&p, bytes, &sink, NULL) == 0);
-    must(sse_parser_finish(&p, &sink, NULL) == 0);
-    sse_parser_dispose(&p);
 }
 
 static void begin(struct run *r) {
@@ -157,26 +137,13 @@ static void end(struct run *r) {
     parse(buf_slice(&r->wire), check_written, r);
     DIALECT.checker_free(r->checker);
     if (DIALECT.encode_response(r->answer, &o, &body) == 0) {
-        must(json_scan_object(buf_slice(&body), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
+        must_be_object(buf_slice(&body));
     }
     buf_dispose(&body);
     buf_dispose(&r->wire);
     DIALECT.decoder_free(r->decoder);
     DIALECT.encoder_free(r->encoder);
     answer_free(r->answer);
-}
-
-static void check_error(struct slice in) {
-    struct arena *a = arena_new();
-    struct api_error er;
-    struct buf body;
-    buf_init(&body, MAX_BYTES);
-    DIALECT.decode_error(500, in, a, &er);
-    must(er.message.len > 0);
-    must(DIALECT.encode_error(&er, &body) == 0);
-    must(json_scan_object(buf_slice(&body), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
-    buf_dispose(&body);
-    arena_free(a);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -193,7 +160,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     rc = DIALECT.decode_response(in, &sink, NULL);
     must(rc == 0 || rc == -ERR_PROTOCOL);
     end(&r);
-    check_error(in);
+    check_error(&DIALECT, in);
     struct checker *sent = DIALECT.checker_new();
     parse(in, check_sent, sent);
     rc = DIALECT.checker_end(sent, NULL);

@@ -3,29 +3,13 @@
  * same in the envelope; what is refused is refused with words. As if it had come from another
  * dialect, it is written from the typed fields alone, or refused. Completions is fuzzed by the same
  * code. */
-#include <stdlib.h>
-
-#include "base/json_scan.h"
-#include "dialect/dialect.h"
 #include "dialect/splice.h"
 #include "dialect/translation.h"
+#include "fuzz_dialect.h"
 
 #ifndef DIALECT
 #define DIALECT dialect_chat
 #endif
-
-#define MAX_BYTES ((size_t)256 << 20)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds) {
-    if (!holds) abort();
-}
-
-static void check_fault(const struct request_fault *fault) {
-    must(fault->message[0] != '\0');
-    must(slice_utf8_valid(slice_cstr(fault->message)) == strlen(fault->message));
-}
 
 static void check_splice(struct slice body, const struct envelope *env, struct arena *a) {
     struct slice pieces[SPLICE_PIECES];
@@ -49,7 +33,7 @@ static void check_splice(struct slice body, const struct envelope *env, struct a
 static void check_body(const struct buf *out, const struct llm_request *rq, struct arena *a) {
     struct envelope again;
     struct request_fault fault;
-    must(json_scan_object(buf_slice(out), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
+    must_be_object(buf_slice(out));
     must(dialect_chat.peek_request(buf_slice(out), a, &again, &fault) == 0);
     must(slice_eq(again.model, rq->env.model) && again.stream == rq->env.stream &&
          again.n == rq->env.n);
@@ -61,7 +45,7 @@ static void check_written(const struct llm_request *rq, struct arena *a) {
     struct buf out;
     buf_init(&out, MAX_BYTES);
     must(DIALECT.encode_request(rq, NULL, &out, NULL) == 0);
-    must(json_scan_object(buf_slice(&out), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
+    must_be_object(buf_slice(&out));
     must(DIALECT.peek_request(buf_slice(&out), a, &again, &fault) == 0);
     must(slice_eq(again.model, rq->env.model) && again.stream == rq->env.stream &&
          again.n == rq->env.n);
@@ -99,7 +83,7 @@ static void check_foreign(struct llm_request *rq, struct arena *a, size_t seed) 
         must(rc == 0 || rc == -ERR_USAGE);
         if (rc) check_fault(&fault);
         else if (i < 3) check_body(&out, rq, a);
-        else must(json_scan_object(buf_slice(&out), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
+        else must_be_object(buf_slice(&out));
         must(rc == 0 || out.len == 0);
         buf_dispose(&out);
     }

@@ -1,17 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as a configuration: a clear answer, no secret in it, and what loads is shown as
  * something that loads to the same. */
-#include <stdlib.h>
-
 #include "config/loader.h"
+#include "fuzz.h"
 
 #define SECRET "sk-a-secret-of-the-environment"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds) {
-    if (!holds) abort();
-}
 
 static const char *fuzz_getenv(const char *name) {
     static const char *const vars[][2] = {{"KEY", SECRET}, {"EMPTY", ""}, {"N", "3"}};

@@ -1,18 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as an expectation, and as a query of the journal: refused with words, or an answer that
  * is JSON and says the same when it is asked again. */
-#include <stdlib.h>
-
 #include "base/json_scan.h"
+#include "fuzz.h"
 #include "mock/expect.h"
 
 #define MAX_BYTES ((size_t)64 << 20)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds) {
-    if (!holds) abort();
-}
 
 static void add(struct journal *j, const char *dialect, const char *path, const char *body) {
     struct bytes *b = bytes_copy(slice_cstr(body));

@@ -1,29 +1,21 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Specs of faults, which come in headers and model names: parsed or refused with a reason; and places
- * in JSON that may be none. First line: the spec; the rest: the text. */
-#include <stdint.h>
-#include <stdlib.h>
-
+/* Specs of faults, which come in headers and model names: parsed or refused with a reason; and
+ * places in JSON that may be none. First line: the spec; the rest: the text. */
+#include "fuzz.h"
 #include "mock/fault.h"
 #include "mock/wire_edit.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void check_spec(struct slice spec) {
     struct fault_use use;
     struct fault_when when;
     struct err e = {.text = ""};
     int rc = fault_parse(spec, &use, NULL, &e);
-    if ((rc == 0) != (e.text[0] == '\0')) {
-        abort();
-    }
+    must((rc == 0) == (e.text[0] == '\0'));
     if (fault_parse(spec, &use, &when, &e) == 0) {
         struct fault_use again;
-        if (fault_parse(slice_cstr(use.spec), &again, &when, &e) < 0 ||
-            memcmp(use.values, again.values, sizeof use.values) != 0 ||
-            when.rate < 0 || when.rate > 1) {
-            abort();
-        }
+        must(fault_parse(slice_cstr(use.spec), &again, &when, &e) == 0);
+        must(memcmp(use.values, again.values, sizeof use.values) == 0);
+        must(when.rate >= 0 && when.rate <= 1);
     }
 }
 
@@ -32,10 +24,10 @@ static void check_places(struct slice json) {
                                        "0", "message.id", "response.usage.output_tokens"};
     struct slice value;
     for (size_t i = 0; i < sizeof more / sizeof more[0]; i++) {
-        if (json_at(json, more[i], &value) &&
-            (value.ptr < json.ptr || value.ptr + value.len > json.ptr + json.len)) {
-            abort();
+        if (!json_at(json, more[i], &value)) {
+            continue;
         }
+        must(value.ptr >= json.ptr && value.ptr + value.len <= json.ptr + json.len);
     }
 }
 

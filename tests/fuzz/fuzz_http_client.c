@@ -6,9 +6,9 @@
  * rest is what the server says, twice if there are two calls. Checked besides memory: one end at
  * most, nothing behind it, no connection left, no progress without end. */
 #include <assert.h>
-#include <stdint.h>
 
 #include "base/clock.h"
+#include "fuzz.h"
 #include "http_script.h"
 #include "net/loop_sim.h"
 
@@ -53,8 +53,6 @@ static void run_call(struct probe *p, struct http_pool *pool) {
     assert(p->n_ends == 0 || p->n_heads == 1);
     probe_dispose(p);
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size < 2 || size > 100000) {

@@ -6,16 +6,11 @@
  *  - through a server on the simulated network, with an application that answers early, late, in
  *    pieces, or breaks off. Whatever comes, each request that was begun ends exactly once, nothing
  *    is left over, and what the client reads begins like a response. */
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
 #include "base/clock.h"
 #include "base/mem.h"
+#include "fuzz.h"
 #include "http/server-private.h"
 #include "net/loop_sim.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static void require(bool is_so, const char *what) {
     if (is_so) return;

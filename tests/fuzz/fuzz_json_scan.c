@@ -3,11 +3,11 @@
  * where the scan saw it, each cut must leave valid JSON, and what is unescaped must survive
  * escaping. */
 #include <assert.h>
-#include <stdlib.h>
 #include <yyjson.h>
 
 #include "base/json_scan.h"
 #include "base/mem.h"
+#include "fuzz.h"
 
 #define MAX_DEPTH 64
 #define MEMBERS_MAX 64
@@ -85,8 +85,6 @@ static void check_member(const struct seen *seen, size_t index) {
     check_string(m->key);
     if (m->value.ptr[0] == '"') check_string(slice_sub(m->value, 1, m->value_len - 2));
 }
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct seen seen;

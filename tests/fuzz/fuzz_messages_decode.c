@@ -2,16 +2,10 @@
 /* An upstream that sends anything: the decoder keeps the grammar of events, and what a shaper and
  * the encoder make of it keeps the wire's. The same bytes are read as a whole answer, as an error,
  * and by the checker, too. */
-#include <stdlib.h>
-
-#include "base/json_scan.h"
-#include "dialect/dialect.h"
 #include "dialect/translation.h"
+#include "fuzz_dialect.h"
 
-#define MAX_BYTES  ((size_t)256 << 20)
 #define MAX_BLOCKS 4096
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct run {
     struct decoder *decoder;
@@ -26,10 +20,6 @@ struct run {
     uint64_t offs[MAX_BLOCKS];
     bool is_started, is_over, has_finish, is_cut;
 };
-
-static void must(bool holds) {
-    if (!holds) abort();
-}
 
 static void check_order(struct run *r, const struct event *ev) {
     must(!r->is_over);
@@ -103,21 +93,12 @@ static int on_frame(void *self, const struct sse_frame *f) {
 
 static int check_written(void *self, const struct sse_frame *f) {
     must(sse_frame_verdict(f) == SSE_PASS && f->flags & SSE_DATA && !(f->flags & SSE_MULTILINE));
-    must(json_scan_object(f->data, JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
+    must_be_object(f->data);
     if (!self) return 0;
     struct err e;
     /* Arguments that the upstream itself left incomplete cannot be mended. */
     must(dialect_messages.checker_frame(self, f, &e) == 0 || strstr(e.text, "arguments are cut"));
     return 0;
-}
-
-static void parse(struct slice bytes, int (*frame)(void *, const struct sse_frame *), void *self) {
-    struct sse_parser p;
-    struct sse_sink sink = {frame, self};
-    sse_parser_init(&p, NULL);
-    must(sse_parser_feed(&p, bytes, &sink, NULL) == 0);
-    must(sse_parser_finish(&p, &sink, NULL) == 0);
-    sse_parser_dispose(&p);
 }
 
 static void begin(struct run *r) {
@@ -146,7 +127,7 @@ static void end(struct run *r) {
     if (r->is_over && !r->is_cut) must(dialect_messages.checker_end(c, NULL) == 0);
     parse(buf_slice(&r->direct_wire), check_written, NULL);
     if (dialect_messages.encode_response(r->answer, &o, &body) == 0)
-        must(json_scan_object(buf_slice(&body), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
+        must_be_object(buf_slice(&body));
     int rc = dialect_messages.checker_end(r->reader, NULL);
     must(rc == 0 || rc == -ERR_PROTOCOL);
     buf_dispose(&body);
@@ -160,20 +141,6 @@ static void end(struct run *r) {
     shaper_free(r->shaper);
     arena_free(r->arena);
     answer_free(r->answer);
-}
-
-static void check_error(struct slice in) {
-    struct arena *a = arena_new();
-    struct api_error er, translated;
-    struct buf body;
-    buf_init(&body, MAX_BYTES);
-    dialect_messages.decode_error(500, in, a, &er);
-    must(er.message.len > 0);
-    dialect_messages.translate_error(&er, &translated);
-    must(dialect_messages.encode_error(&translated, &body) == 0);
-    must(json_scan_object(buf_slice(&body), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
-    buf_dispose(&body);
-    arena_free(a);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
@@ -190,6 +157,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     rc = dialect_messages.decode_response(in, &sink, NULL);
     must(rc == 0 || rc == -ERR_PROTOCOL);
     end(&r);
-    check_error(in);
+    check_error(&dialect_messages, in);
     return 0;
 }

@@ -3,26 +3,10 @@
  * the same, and reads the same; what is refused is refused with words. The same bytes as a request
  * of another dialect, for upstreams of several kinds: what is written is a request that Anthropic's
  * rules hold for. */
-#include <stdlib.h>
-
-#include "base/json_scan.h"
 #include "dialect/estimate.h"
 #include "dialect/messages/messages-private.h"
 #include "dialect/request_read.h"
-
-#define MAX_BYTES ((size_t)256 << 20)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds) {
-    if (!holds) abort();
-}
-
-static void check_fault(const struct request_fault *fault) {
-    must(fault->message[0] != '\0');
-    must(slice_utf8_valid(slice_cstr(fault->message)) == strlen(fault->message));
-    must(slice_utf8_valid(slice_cstr(fault->param)) == strlen(fault->param));
-}
+#include "fuzz_dialect.h"
 
 static void check_same(const struct llm_request *rq, struct arena *a) {
     struct llm_request again;
@@ -72,7 +56,7 @@ static void check_foreign(struct llm_request *rq, const struct capabilities *cap
         check_fault(&fault);
         must(out.len == 0);
     } else {
-        must(json_scan_object(buf_slice(&out), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
+        must_be_object(buf_slice(&out));
         must(messages_peek_request(buf_slice(&out), a, &env, &fault) == 0);
         must(slice_eq(env.model, rq->env.model) && env.stream == rq->env.stream);
         check_turns(buf_slice(&out), a);

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A file of ranks may hold anything: it is refused, or can be used without a step outside. The
  * checksum is made right, so that what lies behind it is reached. */
-#include <stdlib.h>
-
 #include "base/mem.h"
+#include "fuzz.h"
 #include "token/bpe.h"
 #include "token/ranks.h"
 
@@ -28,7 +27,6 @@ static void use(const struct ranks *r, struct slice text) {
     bpe_scratch_dispose(&scratch);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct ranks_header h;
     struct ranks r;

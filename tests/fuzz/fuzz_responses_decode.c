@@ -3,13 +3,9 @@
  * the events keep their order, what is written from them keeps the dialect's own grammar (as long
  * as blocks come one after the other: a shaper sees to that), says what the events said, and ends
  * as a body would. */
-#include <stdlib.h>
-
-#include "base/json_scan.h"
-#include "dialect/dialect.h"
 #include "dialect/responses/responses_state.h"
+#include "fuzz_dialect.h"
 
-#define MAX_BYTES  ((size_t)8 << 20)
 #define MAX_BLOCKS 2048
 
 enum block_state { UNKNOWN, OPEN, ENDED };
@@ -25,10 +21,6 @@ struct run {
     uint8_t blocks[MAX_BLOCKS];
     uint64_t offs[MAX_BLOCKS];
 };
-
-static void must(bool holds) {
-    if (!holds) abort();
-}
 
 static void check_order(struct run *r, const struct event *ev) {
     must(!r->is_over && ev->choice == 0);
@@ -122,15 +114,6 @@ static int check_nothing(void *self, const struct sse_frame *f) {
     return 0;
 }
 
-static void parse(struct slice bytes, int (*frame)(void *, const struct sse_frame *), void *self) {
-    struct sse_parser p;
-    struct sse_sink sink = {frame, self};
-    sse_parser_init(&p, NULL);
-    must(sse_parser_feed(&p, bytes, &sink, NULL) == 0);
-    must(sse_parser_finish(&p, &sink, NULL) == 0);
-    sse_parser_dispose(&p);
-}
-
 static const struct encoder_options options = {
     .id = {"resp_i", 6}, .model = {"m", 1}, .max_bytes = 1 << 20};
 
@@ -150,7 +133,7 @@ static void check_body(struct run *r) {
     buf_init(&last, MAX_BYTES);
     int rc = dialect_responses.encode_response(r->answer, &options, &body);
     must(rc == 0 || rc == -ERR_PROTOCOL || rc == -ERR_LIMIT);
-    if (rc == 0) must(json_scan_object(buf_slice(&body), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
+    if (rc == 0) must_be_object(buf_slice(&body));
     if (rc == 0 && !r->is_unshaped) {
         must(responses_encoder_write_response(r->encoder, &last) == 0);
         must(r->has_tokens || slice_eq(buf_slice(&last), buf_slice(&body)));
@@ -170,20 +153,6 @@ static void end(struct run *r) {
     answer_free(r->answer);
 }
 
-static void check_error(struct slice in) {
-    struct arena *a = arena_new();
-    struct api_error er;
-    struct buf body;
-    buf_init(&body, MAX_BYTES);
-    dialect_responses.decode_error(500, in, a, &er);
-    must(er.message.len > 0);
-    must(dialect_responses.encode_error(&er, &body) == 0);
-    must(json_scan_object(buf_slice(&body), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
-    buf_dispose(&body);
-    arena_free(a);
-}
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     static struct run r;
     struct event_sink sink = {on_event, &r};
@@ -201,6 +170,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     struct checker *c = dialect_responses.checker_new();
     parse(in, check_nothing, c);
     dialect_responses.checker_free(c);
-    check_error(in);
+    check_error(&dialect_responses, in);
     return 0;
 }

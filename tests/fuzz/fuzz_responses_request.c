@@ -2,29 +2,14 @@
 /* A client that sends anything: what is accepted is written again as JSON that is accepted and says
  * the same in the envelope, as our own and as another's; its echo is members of an object; its
  * items can be kept and put in front. What is refused is refused with words. */
-#include <stdlib.h>
-
-#include "base/json_scan.h"
 #include "dialect/responses/responses-private.h"
 #include "dialect/responses/responses_state.h"
-
-#define MAX_BYTES ((size_t)256 << 20)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds) {
-    if (!holds) abort();
-}
-
-static void check_fault(const struct request_fault *fault) {
-    must(fault->message[0] != '\0');
-    must(slice_utf8_valid(slice_cstr(fault->message)) == strlen(fault->message));
-}
+#include "fuzz_dialect.h"
 
 static void check_written(struct slice body, const struct llm_request *rq, struct arena *a) {
     struct llm_request again;
     struct request_fault fault;
-    must(json_scan_object(body, JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
+    must_be_object(body);
     must(responses_decode_request(body, a, &again, &fault) == 0);
     must(slice_eq(again.env.model, rq->env.model) && again.env.stream == rq->env.stream);
 }
@@ -47,7 +32,7 @@ static void check_foreign(struct llm_request *rq, const char *origin, struct are
     int rc = responses_encode_request(rq, &t, &out, &fault);
     must(rc == 0 || rc == -ERR_USAGE);
     if (rc) check_fault(&fault);
-    else must(json_scan_object(buf_slice(&out), JSON_DEPTH_MAX, NULL, NULL, NULL) == 0);
+    else must_be_object(buf_slice(&out));
     buf_dispose(&out);
 }
 

@@ -1,17 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as a scenario file: faults with places, or a set that can be asked, explained and
  * listed, twice the same. */
-#include <stdlib.h>
-
+#include "fuzz.h"
 #include "mock/scenario.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds) {
-    if (!holds) {
-        abort();
-    }
-}
 
 static const char body[] =
     "{\"model\":\"m\",\"stream\":true,\"user\":\"u\",\"metadata\":{\"a\":[1,{\"b\":\"c\"}]},"

@@ -1,16 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any text as a JSON schema, the first byte being the seed: what is made is JSON, and the same
  * again; or a clear refusal. */
-#include <stdlib.h>
 #include <yyjson.h>
 
+#include "fuzz.h"
 #include "mock/schema.h"
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds) {
-    if (!holds) abort();
-}
 
 static int make(struct slice schema, uint64_t seed, struct buf *out) {
     enum schema_taste taste = seed % 2 ? SCHEMA_WILD : SCHEMA_SENSIBLE;

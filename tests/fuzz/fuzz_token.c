@@ -1,14 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any bytes: as tokens they come back, and cut through windows they are as many. Without the
  * tokenizers' data (make ranks), word pieces only. */
-#include <stdlib.h>
-
-#include "token/pretoken.h"
+#include "fuzz.h"
 #include "token/token.h"
-
-static void must(bool fact) {
-    if (!fact) abort();
-}
 
 static void check_round_trip(const struct tokenizer *t, struct slice text) {
     struct buf ids;
@@ -44,7 +38,6 @@ static void check_cut(const struct tokenizer *t, struct slice text, uint32_t wan
     must(tokens == tokenizer_count(t, text) || !in_full);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (size == 0) return 0;
     struct slice text = {(const char *)data + 1, size - 1};

@@ -6,15 +6,12 @@
  * Input: a letter that picks the pair, one that picks the upstream's preset, one that picks the
  * splits; the request; a line "~~~"; the upstream's stream; a line "~~~"; its whole answer. A
  * request that is refused is followed by one that is not, so that the streams are always seen. */
-#include <stdio.h>
-
 #include "base/json_scan.h"
 #include "base/random.h"
+#include "fuzz.h"
 #include "translate_harness.h"
 
 #define MARK SLICE("\n~~~\n")
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static const char *const clients[] = {"chat", "responses", "messages", "completions"};
 static const char *const upstreams[] = {"chat", "responses", "messages"};
@@ -36,14 +33,6 @@ static const char *const plain_requests[] = {
     "\"input_schema\":{}}]}",
     "{\"model\":\"m\",\"stream\":true,\"stream_options\":{\"include_usage\":true},\"stop\":\"END\","
     "\"prompt\":\"x\"}"};
-
-#define must(holds)                                                                                \
-    do {                                                                                           \
-        if (!(holds)) {                                                                            \
-            fprintf(stderr, "%s:%d: not so: %s\n", __FILE__, __LINE__, #holds);                    \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
 
 struct input {
     unsigned client, upstream;

@@ -1,21 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Any request that a dialect takes: rules that are its own, told in words, twice the same; and what
  * the journal keeps of it is JSON of the same shape. The first byte chooses the dialect. */
-#include <stdlib.h>
-
 #include "base/json_scan.h"
 #include "dialect/json_doc.h"
+#include "fuzz.h"
 #include "mock/completion.h"
 #include "mock/mask.h"
 #include "mock/validate.h"
 
 #define MAX_BYTES ((size_t)256 << 20)
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void must(bool holds) {
-    if (!holds) abort();
-}
 
 static void write_all(const struct api *api, struct slice body, const struct llm_request *rq,
                       struct arena *a, struct buf *out) {

@@ -9,28 +9,15 @@
 
 #include <cmocka.h>
 
-#include "gateway_rig.c"
-#include "gateway/relay.h"
 #include "dialect/proof.h"
-#include "pair_words.h"
+#include "gateway/relay.h"
+#include "one_exchange.h"
 #include "sse/sse.h"
 
 #define STREAM_HEAD "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\n"
-#define CREDENTIAL "Authorization: Bearer client-secret\r\n"
 #define HALF_MINUTE (30 * NS_PER_S)
 
 /* ---- one exchange ---- */
-
-struct one {
-    struct rig rig;
-    struct rig_client client;
-    struct arena *arena;
-    const struct pair_words *from, *to;      /* the client, the upstream */
-    struct buf body;
-    struct slice head;
-    unsigned status;
-    bool is_whole;
-};
 
 static char *request_of(struct arena *a, const struct pair_words *w, bool stream) {
     bool asks_usage = stream && (strcmp(w->dialect, "chat") == 0 || strcmp(w->dialect, "completions") == 0);
@@ -47,29 +34,6 @@ static void begin(struct one *o, const struct sim_options *options, const struct
     o->rig.script = script;
     rig_client_open(&o->rig, &o->client);
     rig_client_post_to(&o->client, from->path, CREDENTIAL, request_of(o->arena, from, stream));
-}
-
-static void look(struct one *o) {
-    buf_reset(&o->body);
-    o->is_whole = rig_response(&o->client, &o->status, &o->head, &o->body);
-}
-
-static void run(struct one *o) {
-    rig_run_response(&o->rig, &o->client);
-    look(o);
-}
-
-static void end(struct one *o) {
-    buf_dispose(&o->body);
-    rig_client_dispose(&o->client);
-    sim_run(NULL, NULL, sim_now_ns() + 5 * NS_PER_S);
-    assert_null(o->rig.worker->relays);
-    rig_stop(&o->rig);
-    arena_free(o->arena);
-}
-
-static bool holds(const struct one *o, const char *text) {
-    return o->body.len && memmem(o->body.ptr, o->body.len, text, strlen(text)) != NULL;
 }
 
 #define FAIL(o, what)                                                                              \
@@ -359,28 +323,34 @@ static void renamed_models_and_dropped_fields(void **state) {
 }
 
 /* A conversation that was with another provider before comes to one of the client's own dialect. */
-static void send_history(struct one *o, enum proof_family family) {
-    struct proof p = {.family = family, .kind = PROOF_SIGNATURE, .payload = SLICE("c2lnbmF0dXJl")};
-    struct buf body;
-    buf_init(&body, RIG_BUF_BYTES);
-    begin(o, &(struct sim_options){.seed = 2}, &pair_words[1], &pair_words[1],
-          "preset: anthropic\n", NULL, (struct rig_script){0}, true);
+static void send_thought(struct one *o, const char *provider_more, const char *signature) {
+    begin(o, &(struct sim_options){.seed = 2}, &pair_words[1], &pair_words[1], provider_more, NULL,
+          (struct rig_script){0}, true);
     rig_client_dispose(&o->client);
     o->rig.script = stream_script(o->arena, MESSAGES_STREAM);
     rig_client_open(&o->rig, &o->client);
-    must(buf_append(&body, SLICE("{\"model\":\"m\",\"stream\":true,\"max_tokens\":9,\"odd\":1.0,"
-                                 "\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
-                                 "{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\","
-                                 "\"thinking\":\"Hm.\",\"signature\":\"")));
-    must(proof_wrap(&body, &p));
-    must(buf_append(&body, SLICE("\"},{\"type\":\"text\",\"text\":\"b\"}]},"
-                                 "{\"role\":\"user\",\"content\":\"c\"}]}")));
     rig_client_post_to(&o->client, "/v1/messages", CREDENTIAL,
-                       arena_dup(o->arena, buf_slice(&body)).ptr);
-    buf_dispose(&body);
+                       arena_printf(o->arena,
+                                    "{\"model\":\"m\",\"stream\":true,\"max_tokens\":9,\"odd\":1.0,"
+                                    "\"messages\":[{\"role\":\"user\",\"content\":\"a\"},"
+                                    "{\"role\":\"assistant\",\"content\":[{\"type\":\"thinking\","
+                                    "\"thinking\":\"Hm.\",%s},{\"type\":\"text\",\"text\":\"b\"}]},"
+                                    "{\"role\":\"user\",\"content\":\"c\"}]}",
+                                    signature));
     run(o);
     CHECK(o, o->status == 200 && !sent(o, PROOF_PREFIX));
     CHECK(o, sent(o, "\"odd\":1.0") && sent(o, "{\"type\":\"text\",\"text\":\"b\"}"));
+}
+
+static void send_history(struct one *o, enum proof_family family) {
+    struct proof p = {.family = family, .kind = PROOF_SIGNATURE, .payload = SLICE("c2lnbmF0dXJl")};
+    char signature[400];
+    struct buf wrapped;
+    buf_init(&wrapped, RIG_BUF_BYTES);
+    must(proof_wrap(&wrapped, &p));
+    snprintf(signature, sizeof signature, "\"signature\":\"%.*s\"", SLICE_FMT(buf_slice(&wrapped)));
+    buf_dispose(&wrapped);
+    send_thought(o, "preset: anthropic\n", signature);
 }
 
 static void proofs_of_others_do_not_pass(void **state) {
@@ -392,6 +362,27 @@ static void proofs_of_others_do_not_pass(void **state) {
     send_history(&o, PROOF_ANTHROPIC);
     CHECK(&o, sent(&o, "\"signature\":\"c2lnbmF0dXJl\""));
     end(&o);
+}
+
+/* A server that speaks Messages and is not Anthropic's gave the thought without a signature. */
+static void thoughts_without_a_proof_are_not_anthropics(void **state) {
+    (void)state;
+    static const struct {
+        const char *provider_more, *signature;
+        bool passes;
+    } rows[] = {
+        {"preset: anthropic\n", "\"signature\":\"\"", false},
+        {"preset: anthropic\n", "\"signature\" : \"\"", false},
+        {"preset: anthropic\n", "\"signature\":\"c2ln\"", true},
+        {"preset: vllm\n", "\"signature\":\"\"", true},
+        {NULL, "\"signature\":\"\"", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct one o;
+        send_thought(&o, rows[i].provider_more, rows[i].signature);
+        CHECK(&o, sent(&o, "Hm.") == rows[i].passes && sent(&o, rows[i].signature) == rows[i].passes);
+        end(&o);
+    }
 }
 
 static void what_cannot_be_told_is_refused(void **state) {
@@ -637,6 +628,59 @@ static void a_stream_for_json_that_fails_is_an_error(void **state) {
     for_all_pairs(collect_fails_pair);
 }
 
+/* Of a stream: its beginning up to the second text delta, that frame, and the rest. */
+struct thirds {
+    struct slice before, delta, rest;
+};
+
+static struct thirds split_at_delta(const struct pair_words *w) {
+    const char *end = strstr(w->stream, "rld "), *start;
+    while (end[0] != '\n' || end[1] != '\n')
+        end++;
+    start = ++end - 2;
+    while (start[-1] != '\n' || start[-2] != '\n')
+        start--;
+    end++;
+    return (struct thirds){slice_make(w->stream, (size_t)(start - w->stream)),
+                           slice_make(start, (size_t)(end - start)), slice_cstr(end)};
+}
+
+#define DELTA_TEXT "rld \360\237\230\200"
+
+static void put_deltas(struct buf *b, const struct thirds *t, int n) {
+    for (int i = 0; i < n; i++)
+        must(buf_append(b, t->delta));
+}
+
+/* A piece comes twice: what Responses' later events repeat is another text. */
+static void contradiction_pair(const struct pair_words *from, const struct pair_words *to) {
+    for (int stream = 0; is(to, "responses") && stream < 2; stream++) {
+        struct one o;
+        struct buf twice;
+        struct thirds t = split_at_delta(to);
+        buf_init(&twice, RIG_BUF_BYTES);
+        must(buf_append(&twice, t.before));
+        put_deltas(&twice, &t, 2);
+        must(buf_append(&twice, t.rest));
+        must(buf_append_byte(&twice, 0));
+        begin(&o, &(struct sim_options){.seed = 2}, from, to, NULL, NULL, (struct rig_script){0},
+              stream);
+        o.rig.script = stream_script(o.arena, twice.ptr);
+        buf_dispose(&twice);
+        run(&o);
+        bool is_seen = stream ? from != to : o.status >= 500;
+        CHECK(&o, o.is_whole && (stream ? o.status == 200 : is_seen));
+        CHECK(&o, rig_ended(&o.rig, END_UPSTREAM_PROTOCOL, stream) == is_seen);
+        CHECK(&o, meter_get(&o.rig.worker->meter->providers[0].order_broken) >= 1);
+        end(&o);
+    }
+}
+
+static void a_stream_that_contradicts_itself_is_an_error(void **state) {
+    (void)state;
+    for_all_pairs(contradiction_pair);
+}
+
 static void page_pair(const struct pair_words *from, const struct pair_words *to) {
     for (int stream = 0; stream < 2; stream++) {
         struct one o;
@@ -740,26 +784,17 @@ static void an_error_behind_a_beat_is_an_event(void **state) {
     for_all_pairs(beat_then_error_pair);
 }
 
-/* Of a stream: its beginning up to the second text delta, that frame, and the rest. */
-struct thirds {
-    struct slice before, delta, rest;
-};
-
-static struct thirds split_at_delta(const struct pair_words *w) {
-    const char *end = strstr(w->stream, "rld "), *start;
-    while (end[0] != '\n' || end[1] != '\n')
-        end++;
-    start = ++end - 2;
-    while (start[-1] != '\n' || start[-2] != '\n')
-        start--;
-    end++;
-    return (struct thirds){slice_make(w->stream, (size_t)(start - w->stream)),
-                           slice_make(start, (size_t)(end - start)), slice_cstr(end)};
-}
-
-static void put_deltas(struct buf *b, const struct thirds *t, int n) {
-    for (int i = 0; i < n; i++)
-        must(buf_append(b, t->delta));
+/* With n deltas more than there were: where the text is repeated it has them, too. */
+static void put_rest(struct buf *b, const struct thirds *t, int n) {
+    struct slice rest = t->rest;
+    for (const char *at; (at = memmem(rest.ptr, rest.len, PAIR_TEXT, sizeof PAIR_TEXT - 1));) {
+        size_t len = (size_t)(at - rest.ptr) + sizeof PAIR_TEXT - 1;
+        must(buf_append(b, slice_sub(rest, 0, len)));
+        for (int i = 0; i < n; i++)
+            must(buf_append(b, SLICE(DELTA_TEXT)));
+        rest = slice_from(rest, len);
+    }
+    must(buf_append(b, rest));
 }
 
 static void slow_pair(const struct pair_words *from, const struct pair_words *to) {
@@ -772,7 +807,7 @@ static void slow_pair(const struct pair_words *from, const struct pair_words *to
     must(buf_append(&long_stream, SLICE(STREAM_HEAD)));
     must(buf_append(&long_stream, t.before));
     put_deltas(&long_stream, &t, 2001);
-    must(buf_append(&long_stream, t.rest));
+    put_rest(&long_stream, &t, 2000);
     o.rig.script = (struct rig_script){.answer = buf_slice(&long_stream), .then = RIG_FIN};
     rig_client_read(&o.client, false);
     sim_run(NULL, NULL, sim_now_ns() + NS_PER_S);
@@ -785,7 +820,8 @@ static void slow_pair(const struct pair_words *from, const struct pair_words *to
     CHECK(&o, o.is_whole && o.status == 200);
     if (read_stream(&r, from->dialect, buf_slice(&o.body)) < 0 || !r.saw_end)
         FAIL(&o, r.e.text);
-    CHECK(&o, block_of(r.answer, BLOCK_TEXT).text.len == sizeof PAIR_TEXT - 1 + 2000 * strlen("rld \360\237\230\200"));
+    CHECK(&o, block_of(r.answer, BLOCK_TEXT).text.len ==
+                  sizeof PAIR_TEXT - 1 + 2000 * strlen(DELTA_TEXT));
     reading_close(&r);
     buf_dispose(&long_stream);
     end(&o);
@@ -924,6 +960,7 @@ int main(void) {
         cmocka_unit_test(the_clients_own_key_changes_its_header),
         cmocka_unit_test(renamed_models_and_dropped_fields),
         cmocka_unit_test(proofs_of_others_do_not_pass),
+        cmocka_unit_test(thoughts_without_a_proof_are_not_anthropics),
         cmocka_unit_test(what_cannot_be_told_is_refused),
         cmocka_unit_test(an_upstreams_status_is_told_in_the_clients_words),
         cmocka_unit_test(overload_has_two_statuses),
@@ -935,6 +972,7 @@ int main(void) {
         cmocka_unit_test(json_for_a_stream_becomes_one),
         cmocka_unit_test(a_stream_for_json_is_collected),
         cmocka_unit_test(a_stream_for_json_that_fails_is_an_error),
+        cmocka_unit_test(a_stream_that_contradicts_itself_is_an_error),
         cmocka_unit_test(a_web_page_is_no_answer),
         cmocka_unit_test(an_event_that_cannot_be_read_ends_a_translated_stream),
         cmocka_unit_test(client_gone_upstream_gone),

@@ -9,22 +9,10 @@
 
 #include <cmocka.h>
 
-#include "gateway_rig.c"
-#include "pair_words.h"
+#include "one_exchange.h"
 
-#define CREDENTIAL "Authorization: Bearer client-secret\r\n"
 #define VERSION "anthropic-version: 2023-06-01\r\n"
 #define HOST "Host: 127.0.0.1:8080\r\n"
-
-struct one {
-    struct rig rig;
-    struct rig_client client;
-    struct arena *arena;
-    struct buf body;
-    struct slice head;
-    unsigned status;
-    bool is_whole;
-};
 
 static void begin(struct one *o, const char *dialect, const char *more, const char *top) {
     *o = (struct one){.arena = arena_new()};
@@ -36,17 +24,11 @@ static void answer_with(struct one *o, const char *status, const char *body) {
     o->rig.script.answer = slice_cstr(arena_printf(o->arena, "HTTP/1.1 %s\r\nContent-Type: application/json\r\nContent-Length: %zu\r\n\r\n%s", status, strlen(body), body));
 }
 
-static void finish(struct one *o) {
-    rig_run_response(&o->rig, &o->client);
-    buf_reset(&o->body);
-    o->is_whole = rig_response(&o->client, &o->status, &o->head, &o->body);
-}
-
 static void post(struct one *o, const char *path, const char *headers, const char *body) {
     rig_client_dispose(&o->client);
     rig_client_open(&o->rig, &o->client);
     rig_client_post_to(&o->client, path, headers, body);
-    finish(o);
+    run(o);
 }
 
 static void get(struct one *o, const char *request) {
@@ -54,20 +36,7 @@ static void get(struct one *o, const char *request) {
     rig_client_open(&o->rig, &o->client);
     rig_client_send(&o->client, slice_cstr(request));
     rig_client_send(&o->client, SLICE("\r\n"));
-    finish(o);
-}
-
-static void end(struct one *o) {
-    buf_dispose(&o->body);
-    rig_client_dispose(&o->client);
-    sim_run(NULL, NULL, sim_now_ns() + 5 * NS_PER_S);
-    assert_null(o->rig.worker->relays);
-    rig_stop(&o->rig);
-    arena_free(o->arena);
-}
-
-static bool holds(const struct one *o, const char *text) {
-    return o->body.len && memmem(o->body.ptr, o->body.len, text, strlen(text)) != NULL;
+    run(o);
 }
 
 /* Anything that went upstream, over all connections. */

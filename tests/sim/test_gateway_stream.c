@@ -62,19 +62,29 @@ static void assert_body(const struct rig_client *c, unsigned status, struct slic
     buf_dispose(&body);
 }
 
+/* A gateway, an upstream that answers so, and a client that has sent its request. */
+static void ask(struct rig *r, struct rig_client *c, const struct sim_options *o, const char *more,
+                struct slice answer, const char *request) {
+    rig_start(r, o, more, NULL);
+    r->script.answer = answer;
+    rig_client_open(r, c);
+    rig_client_post(c, request);
+}
+
+static void end(struct rig *r, struct rig_client *c) {
+    rig_client_dispose(c);
+    rig_stop(r);
+}
+
 static void one_stream(const struct sim_options *o, const char *more, const char *request,
                        struct slice answer, struct slice want) {
     struct rig r;
     struct rig_client c;
-    rig_start(&r, o, more, NULL);
-    r.script.answer = answer;
-    rig_client_open(&r, &c);
-    rig_client_post(&c, request);
+    ask(&r, &c, o, more, answer, request);
     assert_true(rig_run_response(&r, &c));
     assert_body(&c, 200, want);
     assert_int_equal(rig_ended(&r, END_OK, true), 1);
-    rig_client_dispose(&c);
-    rig_stop(&r);
+    end(&r, &c);
 }
 
 /* ---- untouched ---- */
@@ -114,8 +124,7 @@ static void same_at_every_split(void **state) {
         rig_client_post(&c, USAGE_REQUEST);
         assert_true(rig_run_response(&r, &c));
         assert_body(&c, 200, body);
-        rig_client_dispose(&c);
-        rig_stop(&r);
+        end(&r, &c);
     }
     arena_free(a);
 }
@@ -151,8 +160,7 @@ static void close_delimited_and_http_1_0(void **state) {
         rig_client_post(&c, USAGE_REQUEST);
         assert_true(rig_run_response(&r, &c));
         assert_body(&c, 200, body);
-        rig_client_dispose(&c);
-        rig_stop(&r);
+        end(&r, &c);
     }
     arena_free(a);
 }
@@ -176,18 +184,15 @@ static void usage_is_asked_for_and_cut_out(void **state) {
     struct arena *a = arena_new();
     struct rig r;
     struct rig_client c;
-    rig_start(&r, &(struct sim_options){.seed = 1}, NULL, NULL);
-    r.script.answer = chunked_answer(a, HEAD, SLICE(METERED_STREAM), 64);
-    rig_client_open(&r, &c);
-    rig_client_post(&c, STREAM_REQUEST);
+    ask(&r, &c, &(struct sim_options){.seed = 1}, NULL,
+        chunked_answer(a, HEAD, SLICE(METERED_STREAM), 64), STREAM_REQUEST);
     assert_true(rig_run_response(&r, &c));
     assert_body(&c, 200, SLICE(PLAIN_STREAM));
     struct slice asked = buf_slice(&r.connections[0].request);
     assert_non_null(memmem(asked.ptr, asked.len, "\"include_usage\":true", 20));
     assert_int_equal(meter_get(&r.worker->meter->providers[0].tokens_in), 3);
     assert_int_equal(meter_get(&r.worker->meter->providers[0].tokens_out), 2);
-    rig_client_dispose(&c);
-    rig_stop(&r);
+    end(&r, &c);
     for (unsigned seed = 1; seed < 40; seed++)
         one_stream(&(struct sim_options){.seed = seed, .max_read_bytes = seed}, NULL,
                    STREAM_REQUEST, chunked_answer(a, HEAD, SLICE(METERED_STREAM), 5 * seed),
@@ -202,10 +207,9 @@ static void request_goes_up_spliced_and_with_our_key_only(void **state) {
     struct arena *a = arena_new();
     struct rig r;
     struct rig_client c;
-    rig_start(&r, &(struct sim_options){.seed = 1}, NULL, NULL);
-    r.script.answer = chunked_answer(a, HEAD, SLICE(PLAIN_STREAM), 64);
-    rig_client_open(&r, &c);
-    rig_client_post(&c, "{ \"x\" : 1.00,\"model\":\"renamed\", \"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":[{}] }");
+    ask(&r, &c, &(struct sim_options){.seed = 1}, NULL,
+        chunked_answer(a, HEAD, SLICE(PLAIN_STREAM), 64),
+        "{ \"x\" : 1.00,\"model\":\"renamed\", \"stream\":true,\"stream_options\":{\"include_usage\":true},\"messages\":[{}] }");
     assert_true(rig_run_response(&r, &c));
     struct slice up = buf_slice(&r.connections[0].request);
     const char *body = memmem(up.ptr, up.len, "\r\n\r\n", 4);
@@ -216,8 +220,7 @@ static void request_goes_up_spliced_and_with_our_key_only(void **state) {
     assert_true(slice_eq(rig_header(head, "authorization"), SLICE("Bearer sk-secret")));
     assert_true(slice_eq(rig_header(head, "host"), SLICE("127.0.0.1:9000")));
     assert_null(memmem(up.ptr, up.len, "client-secret", 13));
-    rig_client_dispose(&c);
-    rig_stop(&r);
+    end(&r, &c);
     arena_free(a);
 }
 
@@ -230,10 +233,8 @@ static void response_headers_are_ours_and_the_useful_ones(void **state) {
     unsigned status;
     struct slice head;
     buf_init(&body, 1 << 20);
-    rig_start(&r, &(struct sim_options){.seed = 1}, NULL, NULL);
-    r.script.answer = chunked_answer(a, HEAD "Set-Cookie: a=b\r\nServer: x\r\n", SLICE(PLAIN_STREAM), 64);
-    rig_client_open(&r, &c);
-    rig_client_post(&c, STREAM_REQUEST);
+    ask(&r, &c, &(struct sim_options){.seed = 1}, NULL,
+        chunked_answer(a, HEAD "Set-Cookie: a=b\r\nServer: x\r\n", SLICE(PLAIN_STREAM), 64), STREAM_REQUEST);
     assert_true(rig_run_response(&r, &c));
     assert_true(rig_response(&c, &status, &head, &body));
     assert_true(slice_eq(rig_header(head, "content-type"), SLICE("text/event-stream; charset=utf-8")));
@@ -245,8 +246,7 @@ static void response_headers_are_ours_and_the_useful_ones(void **state) {
     assert_true(slice_eq(rig_header(head, "x-ratelimit-remaining-requests"), SLICE("7")));
     assert_int_equal(rig_header(head, "set-cookie").len + rig_header(head, "x-penstock-mock").len, 0);
     buf_dispose(&body);
-    rig_client_dispose(&c);
-    rig_stop(&r);
+    end(&r, &c);
     arena_free(a);
 }
 
@@ -266,16 +266,13 @@ static void silence_after_the_finish_ends_the_stream(void **state) {
     struct arena *a = arena_new();
     struct rig r;
     struct rig_client c;
-    rig_start(&r, &(struct sim_options){.seed = 1}, NULL, NULL);
-    r.script.answer = slice_cstr(arena_printf(a, HEAD "\r\n" CHUNK("{\"content\":\"a\"}", "\"stop\"", "")));
-    rig_client_open(&r, &c);
-    rig_client_post(&c, USAGE_REQUEST);
+    ask(&r, &c, &(struct sim_options){.seed = 1}, NULL,
+        slice_cstr(arena_printf(a, HEAD "\r\n" CHUNK("{\"content\":\"a\"}", "\"stop\"", ""))), USAGE_REQUEST);
     int64_t from_ns = sim_now_ns();
     assert_true(rig_run_response(&r, &c));
     assert_true(sim_now_ns() - from_ns < 10 * NS_PER_S);
     assert_body(&c, 200, SLICE(CHUNK("{\"content\":\"a\"}", "\"stop\"", "") "data: [DONE]\n\n"));
-    rig_client_dispose(&c);
-    rig_stop(&r);
+    end(&r, &c);
     arena_free(a);
 }
 
@@ -322,8 +319,7 @@ static void json_instead_of_a_stream_becomes_one(void **state) {
     assert_non_null(memmem(body.ptr, body.len, "Blue whale", 10));
     assert_true(body.len > 14 && memcmp(body.ptr + body.len - 14, "data: [DONE]\n\n", 14) == 0);
     buf_dispose(&body);
-    rig_client_dispose(&c);
-    rig_stop(&r);
+    end(&r, &c);
 }
 
 /* ---- cut-through ---- */
@@ -364,10 +360,8 @@ static void a_slow_reader_stops_its_upstream(void **state) {
     struct arena *a = arena_new();
     struct rig r;
     struct rig_client c;
-    rig_start(&r, &(struct sim_options){.seed = 1, .socket_buffer_bytes = 32768}, NULL, NULL);
-    r.script.answer = endless(a, 8u << 20);
-    rig_client_open(&r, &c);
-    rig_client_post(&c, USAGE_REQUEST);
+    ask(&r, &c, &(struct sim_options){.seed = 1, .socket_buffer_bytes = 32768}, NULL,
+        endless(a, 8u << 20), USAGE_REQUEST);
     rig_client_read(&c, false);
     sim_run(NULL, NULL, sim_now_ns() + 5 * NS_PER_S);
     size_t left = r.connections[0].out.len;
@@ -380,8 +374,7 @@ static void a_slow_reader_stops_its_upstream(void **state) {
     rig_client_close(&c, false);
     assert_true(sim_run(upstream_saw_end, &r, sim_now_ns() + NS_PER_S));
     assert_int_equal(rig_ended(&r, END_CLIENT_GONE, true), 1);
-    rig_client_dispose(&c);
-    rig_stop(&r);
+    end(&r, &c);
     arena_free(a);
 }
 
@@ -391,10 +384,7 @@ static void client_gone_upstream_gone(void **state) {
     for (int with_reset = 0; with_reset < 2; with_reset++) {
         struct rig r;
         struct rig_client c;
-        rig_start(&r, &(struct sim_options){.seed = 1}, NULL, NULL);
-        r.script.answer = endless(a, 4000);
-        rig_client_open(&r, &c);
-        rig_client_post(&c, USAGE_REQUEST);
+        ask(&r, &c, &(struct sim_options){.seed = 1}, NULL, endless(a, 4000), USAGE_REQUEST);
         sim_run(NULL, NULL, sim_now_ns() + NS_PER_S);
         assert_true(c.in.len > 1000);
         int64_t from_ns = sim_now_ns();
@@ -403,8 +393,7 @@ static void client_gone_upstream_gone(void **state) {
         assert_true(sim_now_ns() - from_ns < 10 * NS_PER_MS);
         assert_int_equal(rig_ended(&r, END_CLIENT_GONE, true), 1);
         assert_int_equal(rig_ended(&r, END_UPSTREAM_CUT, true), 0);
-        rig_client_dispose(&c);
-        rig_stop(&r);
+        end(&r, &c);
     }
     arena_free(a);
 }
@@ -427,8 +416,7 @@ static void drain_reads_on_for_usage(void **state) {
     assert_true(sim_run(upstream_saw_end, &r, sim_now_ns() + 20 * NS_PER_S));
     assert_int_equal(meter_get(&r.worker->meter->providers[0].tokens_out), 2);
     assert_int_equal(rig_ended(&r, END_CLIENT_GONE, true), 1);
-    rig_client_dispose(&c);
-    rig_stop(&r);
+    end(&r, &c);
     arena_free(a);
 }
 
@@ -456,8 +444,7 @@ static void no_allocation_per_event(void **state) {
     assert_true(frames > 1000);
     /* the simulated network allocates for its deliveries; frames do not */
     assert_true(after - before < frames / 50);
-    rig_client_dispose(&c);
-    rig_stop(&r);
+    end(&r, &c);
     arena_free(a);
 }
 

@@ -401,6 +401,71 @@ static void test_embeddings(void **state) {
     world_close();
 }
 
+/* The i-th vector's text; of an answer that has more than one. */
+static struct slice vector_text(const struct asker *a, unsigned i) {
+    char from[48];
+    int n = snprintf(from, sizeof from, "\"index\":%u,\"embedding\":", i);
+    const char *at = memmem(a->bytes.ptr, a->bytes.len, from, (size_t)n);
+    assert_non_null(at);
+    at += n;
+    const char *end = memchr(at, '}', (size_t)(a->bytes.ptr + a->bytes.len - at));
+    return slice_make(at, (size_t)(end - at));
+}
+
+static void ask_many(struct asker *a, const char *model, const char *encoding, unsigned n) {
+    char body[4000];
+    size_t at = (size_t)snprintf(body, sizeof body,
+                                 "{\"model\":\"%s\",\"encoding_format\":\"%s\",\"dimensions\":3072,\"input\":[",
+                                 model, encoding);
+    for (unsigned i = 0; i < n; i++) {
+        at += (size_t)snprintf(body + at, sizeof body - at, "%s\"word%u\"", i ? "," : "", i);
+    }
+    snprintf(body + at, sizeof body - at, "]}");
+    asker_send(a, HTTP_METHOD_POST, "/v1/embeddings", body);
+}
+
+/* What is more than a portion leaves portion by portion: the same numbers as alone. */
+static void test_many_embeddings(void **state) {
+    static const char *const encodings[] = {"float", "base64"};
+    struct asker many, one;
+    (void)state;
+    open_fast();
+    for (unsigned k = 0; k < 2; k++) {
+        ask_many(&many, "m", encodings[k], 60);
+        asker_finish(&many);
+        ask_many(&one, "m", encodings[k], 1);
+        asker_finish(&one);
+        assert_int_equal(many.status, 200);
+        assert_non_null(strstr(many.head_text, "transfer-encoding: chunked\n"));
+        assert_non_null(strstr(one.head_text, "content-length: "));
+        assert_true(slice_eq(vector_text(&many, 0), vector_text(&one, 0)));
+        assert_true(vector_text(&many, 59).len > 16000);
+        assert_false(slice_eq(vector_text(&many, 59), vector_text(&one, 0)));
+        assert_has(&many, "}],\"model\":\"m\",\"usage\":{\"prompt_tokens\":");
+        asker_dispose(&many);
+        asker_dispose(&one);
+    }
+    world_close();
+}
+
+/* Struck as a whole, and left at any time. */
+static void test_many_embeddings_come_to_harm(void **state) {
+    struct asker many;
+    (void)state;
+    open_fast();
+    ask_many(&many, "fault/cut", "base64", 60);
+    asker_finish(&many);
+    assert_true(many.has_failed && many.bytes.len > 400000);
+    asker_dispose(&many);
+    for (unsigned i = 0; i < 20; i++) {
+        ask_many(&many, i % 2 ? "m" : "fault/trickle", "base64", 60);
+        sim_run(NULL, NULL, sim_now_ns() + i * NS_PER_MS / 10);
+        asker_dispose(&many);
+    }
+    settle();
+    world_close();
+}
+
 static void test_moderations(void **state) {
     struct asker a;
     (void)state;
@@ -431,6 +496,8 @@ int main(void) {
         cmocka_unit_test(test_models),
         cmocka_unit_test(test_count_tokens),
         cmocka_unit_test(test_embeddings),
+        cmocka_unit_test(test_many_embeddings),
+        cmocka_unit_test(test_many_embeddings_come_to_harm),
         cmocka_unit_test(test_moderations),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

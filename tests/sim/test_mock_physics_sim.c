@@ -5,6 +5,7 @@
 
 #include "mock/mock_clock.h"
 #include "mock/schedule.h"
+#include "mock/serial.h"
 #include "mock/settings.h"
 
 static const struct sim_options plain_sim = {.seed = 1};
@@ -82,9 +83,10 @@ static void get(struct asker *a, enum http_method method, const char *target, un
 
 /* The dues that a law gives, by the book: drawn here, without the mock. */
 static void expect_schedule(const struct asker *a, const char *ttft, const char *itl,
-                            int64_t start_ns, uint64_t seed, uint64_t serial) {
+                            int64_t start_ns, uint64_t seed, uint64_t nth) {
     struct law first = law_of(ttft), then = law_of(itl);
-    const struct schedule_plan p = {.ttft = first, .itl = then, .seed = seed, .serial = serial};
+    const struct schedule_plan p = {.ttft = first, .itl = then, .seed = seed,
+                                    .serial = serial_of(slice_cstr(a->target), a->body, nth)};
     struct schedule s = {.due_ns = 0};
     assert_true(schedule_start(&s, &p, start_ns));
     for (unsigned k = 0; k < a->frames; k++) {
@@ -168,6 +170,45 @@ static void test_speed_burst_and_prefill(void **state) {
     asker_dispose(&a);
     asker_dispose(&b);
     asker_dispose(&c);
+    close_world();
+}
+
+/* Of 400 tokens, with the whole stream's bytes. */
+static unsigned stream_400(struct asker *a, const char *metadata) {
+    char extra[200];
+    snprintf(extra, sizeof extra, "\"metadata\":{\"tokens\":\"400\"%s},", metadata);
+    ask(a, true, "tell me a story", extra);
+    asker_finish(a);
+    return a->frames;
+}
+
+/* How many tokens a chunk has is drawn, too: the same for the same request, at the same speed in
+ * the mean. */
+static void test_a_law_of_bursts(void **state) {
+    struct asker first, again, other, b;
+    (void)state;
+    open_as("clock=virtual ttft=100ms tps=50 burst=1-4");
+    unsigned frames = stream_400(&first, "");
+    assert_in_range(frames, 140, 180);                    /* 160 in the mean */
+    for (unsigned k = 0; k < frames; k++) {
+        assert_true(first.dues[k] == BEGIN + 100 * MS + k * 50 * MS);    /* 2.5 tokens at 50 */
+    }
+    assert_int_equal(stream_400(&again, ""), frames);
+    assert_int_not_equal(stream_400(&other, ",\"burst\":\"speculative(4, 70%)\""), frames);
+    assert_true(other.dues[1] - other.dues[0] > 55 * MS); /* 2.7731 tokens at 50 */
+    asker_send(&b, HTTP_METHOD_POST, "/penstock/config", "{\"burst\": \"mixture(9:1, 1:8-16)\"}");
+    asker_finish(&b);
+    expect_text(&b, "\"burst\":\"mixture(9:1, 1:8-16)\"");
+    asker_dispose(&b);
+    asker_send(&b, HTTP_METHOD_POST, "/penstock/config", "{\"burst\": 8}");
+    asker_finish(&b);
+    expect_text(&b, "\"burst\":8,");
+    asker_dispose(&b);
+    assert_in_range(stream_400(&b, ""), 50, 60);          /* fewer at ends of blocks */
+    asker_dispose(&b);
+    asker_dispose(&first);
+    asker_dispose(&again);
+    asker_dispose(&other);
     close_world();
 }
 
@@ -267,6 +308,83 @@ static void test_times_change_while_it_runs(void **state) {
     close_world();
 }
 
+/* ---- clients side by side ---- */
+
+#define SIDE 6
+
+/* What a set of different requests gets, sent in one order or the other at one instant. */
+static void ask_side_by_side(struct asker a[SIDE], bool is_reversed) {
+    for (unsigned k = 0; k < SIDE; k++) {
+        unsigned i = is_reversed ? SIDE - 1 - k : k;
+        char words[40];
+        snprintf(words, sizeof words, "count t to %u", 5 + i / 2);        /* two of each */
+        ask(&a[i], true, words, i == 0 ? "\"logprobs\":true," : "");
+    }
+    settle();
+    post("/penstock/clock?advance=1h", "", 200);
+    for (unsigned i = 0; i < SIDE; i++) {
+        asker_finish(&a[i]);
+    }
+}
+
+/* Ids, texts and times come from the seed, the request, and how many of the same were before. */
+static void test_the_order_of_arrival_changes_nothing(void **state) {
+    struct asker a[SIDE], b[SIDE];
+    (void)state;
+    open_as("clock=manual seed=3 ttft=lognormal(300ms,0.4) itl=gamma(4,5ms) burst=1-3");
+    ask_side_by_side(a, false);
+    close_world();
+    open_as("clock=manual seed=3 ttft=lognormal(300ms,0.4) itl=gamma(4,5ms) burst=1-3");
+    ask_side_by_side(b, true);
+    close_world();
+    for (unsigned i = 0; i < SIDE; i++) {
+        bool is_alone = i < 2;       /* the others have an equal, which may have come first */
+        unsigned other = is_alone ? i : i ^ 1;
+        assert_true(slice_eq(buf_slice(&a[i].bytes), buf_slice(&b[other].bytes)));
+        for (unsigned k = 0; k < i; k++) {
+            assert_false(slice_eq(buf_slice(&a[i].bytes), buf_slice(&a[k].bytes)));
+        }
+    }
+    for (unsigned i = 0; i < SIDE; i++) {
+        asker_dispose(&a[i]);
+        asker_dispose(&b[i]);
+    }
+}
+
+/* A door that is shut opens when the clock has been moved so far. */
+static void test_doors_follow_the_manual_clock(void **state) {
+    static const char *const doors[] = {"refuse", "accept-reset", "tls-handshake"};
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        struct asker held, a;
+        char body[200];
+        open_as("clock=manual");
+        /* a connection that stays open moves the clock */
+        get(&held, HTTP_METHOD_GET, "/penstock/clock", 200);
+        asker_dispose(&held);
+        asker_send(&held, HTTP_METHOD_GET, "/penstock/wait?requests=99&timeout_ms=60000", "");
+        settle();
+        snprintf(body, sizeof body, "\"metadata\":{\"fault\":\"%s:for=5s\"},", doors[i]);
+        ask(&a, true, "hi", body);
+        asker_finish(&a);
+        assert_true(a.has_failed);
+        asker_dispose(&a);
+        sim_advance(30 * NS_PER_S);                     /* real time opens nothing */
+        ask(&a, false, "hi", "");
+        asker_finish(&a);
+        assert_true(a.has_failed);
+        asker_dispose(&a);
+        asker_finish(&held);                             /* its connection is free again */
+        asker_dispose(&held);
+        post("/penstock/clock?advance=6s", "", 200);
+        ask(&a, false, "hi", "\"metadata\":{\"ttft\":\"0\",\"itl\":\"0\"},");
+        asker_finish(&a);
+        assert_int_equal(a.status, 200);
+        asker_dispose(&a);
+        close_world();
+    }
+}
+
 /* ---- load ---- */
 
 static void test_slowdown(void **state) {
@@ -364,6 +482,26 @@ static void test_engine_and_others(void **state) {
     asker_dispose(&a);
     asker_dispose(&c);
     asker_dispose(&own);
+    close_world();
+}
+
+/* The engine does not count so far: who waits for the seat gets it when the last chunk has left,
+ * and in the middle nobody is let in. */
+static void test_engine_with_a_very_long_answer(void **state) {
+    struct asker a, b;
+    (void)state;
+    open_as("clock=virtual itl=10us max_batch=1");
+    ask(&a, true, "hi", "\"metadata\":{\"tokens\":\"33000\"},");
+    ask(&b, true, "count t to 4", "");
+    asker_finish(&a);
+    asker_finish(&b);
+    assert_int_equal(a.tokens_out, -1);                 /* nobody asked for usage */
+    assert_string_equal(a.finish, "stop");
+    assert_int_equal(b.frames, 4);
+    assert_in_range(b.dues[0] - BEGIN, 33000 * 10000, 33010 * 10000);
+    assert_true(b.dues[3] - b.dues[0] == 3 * 10000);
+    asker_dispose(&a);
+    asker_dispose(&b);
     close_world();
 }
 
@@ -673,13 +811,17 @@ int main(void) {
         cmocka_unit_test(test_every_law_to_the_nanosecond),
         cmocka_unit_test(test_every_law_on_the_loop),
         cmocka_unit_test(test_speed_burst_and_prefill),
+        cmocka_unit_test(test_a_law_of_bursts),
         cmocka_unit_test(test_bad_times_are_refused),
         cmocka_unit_test(test_whole_answers_take_as_long),
         cmocka_unit_test(test_scripted_times),
         cmocka_unit_test(test_times_change_while_it_runs),
+        cmocka_unit_test(test_the_order_of_arrival_changes_nothing),
+        cmocka_unit_test(test_doors_follow_the_manual_clock),
         cmocka_unit_test(test_slowdown),
         cmocka_unit_test(test_engine_batches_and_queues),
         cmocka_unit_test(test_engine_and_others),
+        cmocka_unit_test(test_engine_with_a_very_long_answer),
         cmocka_unit_test(test_full_may_be_503),
         cmocka_unit_test(test_engine_on_the_loop),
         cmocka_unit_test(test_prefix_cache_shortens_the_wait),

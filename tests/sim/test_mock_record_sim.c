@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/mem.h"
 #include "mock/capture_store.h"
 #include "mock_world.h"
 
@@ -164,20 +163,25 @@ static void taker_fail(void *self, const struct err *e, bool any_answer_byte) {
     taker_end(t);
 }
 
+/* Those of every request, and what a test has put behind them. */
+#define TAKER_HEADERS 2
+static struct http_header taker_headers[TAKER_HEADERS + 16] = {
+    {{"content-type", 12}, {"application/json", 16}},
+    {{"authorization", 13}, {"Bearer the-clients-own-key-77", 29}}};
+static unsigned n_more_headers;
+
 static void take_start(struct taker *t, const struct place *from, enum http_method method,
                        const char *target, const char *body) {
     static const struct http_call_callbacks callbacks = {
         .on_head = taker_head, .on_body = taker_body, .on_end = taker_end, .on_fail = taker_fail};
-    static const struct http_header headers[] = {
-        {{"content-type", 12}, {"application/json", 16}},
-        {{"authorization", 13}, {"Bearer the-clients-own-key-77", 29}}};
     *t = (struct taker){.start_ns = sim_now_ns()};
     buf_init(&t->bytes, (size_t)256 << 20);
     snprintf(t->body_text, sizeof t->body_text, "%s", body);
     snprintf(t->target, sizeof t->target, "%s", target);
     t->body = slice_cstr(t->body_text);
     struct http_call_request rq = {.method = method, .target = slice_cstr(t->target),
-                                   .headers = headers, .n_headers = 2,
+                                   .headers = taker_headers,
+                                   .n_headers = TAKER_HEADERS + n_more_headers,
                                    .body = &t->body, .n_body = t->body.len > 0};
     t->call = http_call_start(from->pool, &rq, &callbacks, t);
 }
@@ -279,6 +283,38 @@ static void test_no_key_is_kept(void **state) {
     assert_int_equal(system(command), 0);
     taker_dispose(&t);
     close_world();
+}
+
+/* What cannot be hidden is not kept: with as many secrets as there is room for, and one more. */
+static void test_too_many_secrets_to_hide(void **state) {
+    static const char *const names[] = {"a-secret", "b-secret", "c-secret", "d-secret",
+                                        "e-secret", "f-secret", "g-secret", "h-secret"};
+    static const char *const secrets[] = {"secret-number-1", "secret-number-2", "secret-number-3",
+                                          "secret-number-4", "secret-number-5", "secret-number-6",
+                                          "secret-number-7", "secret-number-8"};
+    (void)state;
+    for (n_more_headers = 7; n_more_headers <= 8; n_more_headers++) {
+        struct mock_options provider = provider_options();
+        struct taker t;
+        char command[160];
+        for (unsigned i = 0; i < n_more_headers; i++) {
+            taker_headers[TAKER_HEADERS + i] =
+                (struct http_header){slice_cstr(names[i]), slice_cstr(secrets[i])};
+        }
+        open_world(&plain_sim, &provider);
+        struct place recorder = open_recorder();
+        take(&t, &recorder, "/v1/chat/completions",
+             "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":"
+             "\"echo: secret-number-7, secret-number-8\"}]}");
+        place_close(&recorder);
+        assert_int_equal(t.status, 200);
+        assert_int_equal(t.capture[0] != '\0', n_more_headers == 7);
+        snprintf(command, sizeof command, "! grep -r %s %s", secrets[n_more_headers - 1], folder);
+        assert_int_equal(system(command), 0);
+        taker_dispose(&t);
+        close_world();
+    }
+    n_more_headers = 0;
 }
 
 static void test_speed(void **state) {
@@ -735,6 +771,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_replay_is_the_recording),
         cmocka_unit_test(test_no_key_is_kept),
+        cmocka_unit_test(test_too_many_secrets_to_hide),
         cmocka_unit_test(test_speed),
         cmocka_unit_test(test_pieces_of_a_rough_net),
         cmocka_unit_test(test_what_broke_breaks_again),

@@ -694,6 +694,29 @@ static void test_explain_and_journal(void **state) {
     world_close();
 }
 
+/* ---- what has no place ---- */
+
+/* The legacy API says text alone: what is left out is told. */
+static void test_what_completions_leaves_out(void **state) {
+    static const char script[] =
+        "{\"respond\":{\"blocks\":[{\"thinking\":\"hm\"},{\"text\":\"Hello\"},{\"tool_call\":{\"name\":\"f\","
+        "\"arguments\":{}}}]},\"times\":\"forever\"}";
+    struct asker a;
+    (void)state;
+    open_with(NULL);
+    control(HTTP_METHOD_POST, "/penstock/scenarios", script, 200, "");
+    asker_send(&a, HTTP_METHOD_POST, "/v1/completions", "{\"model\":\"m\",\"prompt\":\"hi\"}");
+    asker_finish(&a);
+    assert_non_null(strstr(a.head_text, "x-penstock-left-out: thinking, tool_calls\n"));
+    assert_non_null(memmem(a.bytes.ptr, a.bytes.len, "\"text\":\"Hello\"", 14));
+    asker_dispose(&a);
+    asker_chat(&a, false, "m", "hi", "");
+    asker_finish(&a);
+    assert_null(strstr(a.head_text, "x-penstock-left-out"));
+    asker_dispose(&a);
+    world_close();
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_all_files_are_asked),
@@ -706,6 +729,7 @@ int main(void) {
         cmocka_unit_test(test_pushing_for_a_session),
         cmocka_unit_test(test_pushing_what_is_broken),
         cmocka_unit_test(test_explain_and_journal),
+        cmocka_unit_test(test_what_completions_leaves_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,8 +86,8 @@ static void test_journal(void **state) {
     assert_true(yyjson_get_num(at(doc, "/entries/0/first_token_ms")) == 100.0);
     assert_true(yyjson_get_int(at(doc, "/entries/0/tokens_in")) > 0);
     assert_true(yyjson_get_int(at(doc, "/entries/0/tokens_out")) > 2);
-    /* two of the three rules: the key, which the server was not given, and a member of nobody's */
-    assert_int_equal(yyjson_arr_size(at(doc, "/entries/0/violations")), 2);
+    /* a member of nobody's; that it came without a key is nothing where none is asked for */
+    assert_int_equal(yyjson_arr_size(at(doc, "/entries/0/violations")), 1);
     assert_true(yyjson_is_null(at(doc, "/entries/1/end")));
     yyjson_doc_free(doc);
     asker_dispose(&gone);
@@ -105,6 +105,90 @@ static void test_journal(void **state) {
     assert_int_equal(yyjson_get_uint(at(doc, "/last")), 2);
     yyjson_doc_free(doc);
     asker_dispose(&a);
+    world_close();
+}
+
+/* Of the answer's head; empty: it has none of this name. */
+static void header_of(const struct asker *a, const char *name, char out[128]) {
+    char line[64];
+    snprintf(line, sizeof line, "\n%s: ", name);
+    const char *at = strstr(a->head_text, line);
+    const char *value = at ? at + strlen(line) : "";
+    snprintf(out, 128, "%.*s", (int)strcspn(value, "\n"), value);
+}
+
+/* Of an SDK's exception, or of an answer, to the entry. */
+static void test_journal_finds_by_id(void **state) {
+    static const struct {
+        const char *target, *body, *id_header;
+        bool has_id;
+    } asked[] = {
+        {"/v1/chat/completions", "{\"model\":\"m\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "x-request-id", true},
+        {"/v1/chat/completions", "{\"model\":\"m\",\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "x-request-id", true},
+        {"/v1/completions", "{\"model\":\"m\",\"prompt\":\"a\"}", "x-request-id", true},
+        {"/v1/responses", "{\"model\":\"m\",\"input\":\"a\"}", "x-request-id", true},
+        {"/v1/responses", "{\"model\":\"m\",\"input\":\"a\",\"background\":true}", "x-request-id", true},
+        {"/v1/responses/compact", "{\"model\":\"m\",\"input\":\"a\"}", "x-request-id", true},
+        {"/v1/messages", "{\"model\":\"m\",\"max_tokens\":9,\"stream\":true,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "request-id", true},
+        {"/v1/moderations", "{\"input\":\"a\"}", "x-request-id", true},
+        {"/v1/embeddings", "{\"model\":\"m\",\"input\":\"a\"}", "x-request-id", false},
+        {"/v1/messages", "{\"model\":\"fault/529\",\"max_tokens\":9,\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "request-id", false},
+        {"/v1/chat/completions", "{oops", "x-request-id", false},
+        {"/v1/nowhere", "{}", "x-request-id", false},
+    };
+    (void)state;
+    open_mock(false);
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        char request_id[128], response_id[128] = "", target[400];
+        struct asker a;
+        asker_send(&a, HTTP_METHOD_POST, asked[i].target, asked[i].body);
+        asker_finish(&a);
+        header_of(&a, asked[i].id_header, request_id);
+        const char *from = memmem(a.bytes.ptr, a.bytes.len, "\"id\":\"", 6);
+        assert_true(strlen(request_id) > 10);
+        assert_true(!asked[i].has_id || (from && sscanf(from, "\"id\":\"%127[^\"]", response_id) == 1));
+        snprintf(target, sizeof target, "/penstock/journal?request_id=%s", request_id);
+        yyjson_doc *doc = GET(target, 200);
+        assert_int_equal(yyjson_arr_size(at(doc, "/entries")), 1);
+        assert_int_equal(yyjson_get_uint(at(doc, "/entries/0/seq")), i + 1);
+        if (asked[i].has_id) {
+            assert_string_equal(text_at(doc, "/entries/0/response_id"), response_id);
+        } else {
+            assert_true(yyjson_is_null(at(doc, "/entries/0/response_id")));
+        }
+        yyjson_doc_free(doc);
+        snprintf(target, sizeof target, "{\"where\":{\"response_id\":\"%s\"},\"count\":1}", response_id);
+        yyjson_doc_free(asked[i].has_id ? POST("/penstock/expect", target, 200) : GET("/penstock", 200));
+        asker_dispose(&a);
+    }
+    world_close();
+}
+
+/* The session that scenarios count for, however the request says it. */
+static void test_journal_tells_the_session(void **state) {
+    static const struct {
+        const char *target, *body, *session;
+    } asked[] = {
+        {"/v1/chat/completions", "{\"model\":\"m\",\"user\":\"ann\",\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "ann"},
+        {"/v1/responses", "{\"model\":\"m\",\"metadata\":{\"session\":\"bob\"},\"user\":\"x\",\"input\":\"a\"}", "bob"},
+        {"/v1/messages", "{\"model\":\"m\",\"max_tokens\":9,\"metadata\":{\"user_id\":\"cy\"},\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]}", "cy"},
+    };
+    (void)state;
+    open_mock(false);
+    yyjson_doc_free(POST("/penstock/scenarios", "{\"respond\":\"{{session}}\",\"times\":3}", 200));
+    for (size_t i = 0; i < sizeof asked / sizeof asked[0]; i++) {
+        struct asker a;
+        char target[200];
+        asker_send(&a, HTTP_METHOD_POST, asked[i].target, asked[i].body);
+        asker_finish(&a);
+        const char *session = asked[i].session;
+        assert_non_null(memmem(a.bytes.ptr, a.bytes.len, session, strlen(session)));
+        asker_dispose(&a);
+        snprintf(target, sizeof target, "/penstock/journal?session=%s", asked[i].session);
+        yyjson_doc *doc = GET(target, 200);
+        assert_int_equal(yyjson_get_uint(at(doc, "/entries/0/seq")), i + 1);
+        yyjson_doc_free(doc);
+    }
     world_close();
 }
 
@@ -344,6 +428,38 @@ static void test_cancel(void **state) {
     world_close();
 }
 
+/* Whoever reads the stream of one that is cancelled is told so, now and later, and gets no token
+ * more. */
+static void test_cancelled_stream(void **state) {
+    static const char end[] = "\"code\":\"response_cancelled\",\"message\":\"The response was "
+                              "cancelled.\",\"param\":null}\n\n";
+    struct asker now, later;
+    char id[128], target[400];
+    (void)state;
+    for (unsigned begun = 0; begun < 2; begun++) {
+        open_mock(false);
+        asker_send(&now, HTTP_METHOD_POST, "/v1/responses",
+                   "{\"model\":\"m\",\"background\":true,\"stream\":true,\"input\":\"count plum to 40\"}");
+        assert_false(sim_run(NULL, NULL, sim_now_ns() + (begun ? 300 : 1) * NS_PER_MS));
+        const char *from = memmem(now.bytes.ptr, now.bytes.len, "\"id\":\"resp_", 11);
+        assert_non_null(from);
+        assert_int_equal(sscanf(from, "\"id\":\"%127[^\"]", id), 1);
+        snprintf(target, sizeof target, "/v1/responses/%s/cancel", id);
+        check(POST(target, "", 200), "/status", "cancelled");
+        asker_finish(&now);
+        assert_int_equal(now.broken_rules, 0);
+        assert_int_equal(memmem(now.bytes.ptr, now.bytes.len, "plumn1", 6) != NULL, begun);
+        assert_memory_equal(now.bytes.ptr + now.bytes.len - strlen(end), end, strlen(end));
+        snprintf(target, sizeof target, "/v1/responses/%s?stream=true", id);
+        asker_send(&later, HTTP_METHOD_GET, target, "");
+        asker_finish(&later);
+        assert_true(slice_eq(buf_slice(&later.bytes), buf_slice(&now.bytes)));
+        asker_dispose(&now);
+        asker_dispose(&later);
+        world_close();
+    }
+}
+
 /* Three clients: one from the begin, one that comes later, one when all is over. */
 static void test_follow(void **state) {
     struct asker all, late, over;
@@ -412,6 +528,94 @@ static void test_background_at_the_end(void **state) {
     world_close();
 }
 
+/* ---- keys ---- */
+
+static void come_with(const char *key) {
+    asker_headers[0] = key ? "x-api-key" : NULL;
+    asker_headers[1] = key;
+}
+
+/* To whom it does not belong it is not there, in whatever way it is asked for. */
+static void test_each_key_has_its_own(void **state) {
+    static const struct mock_key keys[] = {{.key = "sk-ann"}, {.key = "sk-bob"}};
+    char kept[128], made[128], talk[128], target[400], body[512];
+    struct mock_options o;
+    (void)state;
+    mock_options_default(&o);
+    o.keys = keys;
+    o.n_keys = 2;
+    world_open(&plain_sim, &o);
+    check(POST("/v1/responses", "{\"model\":\"m\",\"input\":\"a\"}", 401), "/error/type", "invalid_request_error");
+    come_with("sk-ann");
+    yyjson_doc *doc = POST("/v1/responses", "{\"model\":\"m\",\"input\":\"a\"}", 200);
+    keep_text(doc, "/id", kept);
+    yyjson_doc_free(doc);
+    doc = POST("/v1/conversations", "{}", 200);
+    keep_text(doc, "/id", talk);
+    yyjson_doc_free(doc);
+    start_background("", made);
+    for (unsigned i = 0; i < 2; i++) {
+        bool is_bob = i == 0;
+        come_with(is_bob ? "sk-bob" : "sk-ann");
+        snprintf(body, sizeof body, "{\"model\":\"m\",\"input\":\"b\",\"previous_response_id\":\"%s\"}", kept);
+        yyjson_doc_free(POST("/v1/responses", body, is_bob ? 400 : 200));
+        snprintf(body, sizeof body, "{\"model\":\"m\",\"input\":\"b\",\"conversation\":\"%s\"}", talk);
+        yyjson_doc_free(POST("/v1/responses", body, is_bob ? 404 : 200));
+        snprintf(target, sizeof target, "/v1/conversations/%s", talk);
+        yyjson_doc_free(GET(target, is_bob ? 404 : 200));
+        snprintf(target, sizeof target, "/v1/responses/%s/input_items", made);
+        yyjson_doc_free(GET(target, is_bob ? 404 : 200));
+        snprintf(target, sizeof target, "/v1/responses/%s/cancel", made);
+        yyjson_doc_free(POST(target, "", is_bob ? 404 : 200));
+        snprintf(target, sizeof target, "/v1/responses/%s", made);
+        yyjson_doc_free(GET(target, is_bob ? 404 : 200));
+        snprintf(target, sizeof target, "/v1/responses/%s", kept);
+        yyjson_doc_free(GET(target, is_bob ? 404 : 200));
+        yyjson_doc_free(DROP(target, is_bob ? 404 : 200));
+    }
+    come_with(NULL);
+    world_close();
+}
+
+/* ---- compaction ---- */
+
+/* What came out goes in again, and is no longer what it was when somebody has changed it. */
+static void test_compact(void **state) {
+    char first[128], content[128], body[1024];
+    (void)state;
+    open_mock(false);
+    yyjson_doc *doc = POST("/v1/responses", "{\"model\":\"m\",\"input\":\"echo: plum\"}", 200);
+    keep_text(doc, "/id", first);
+    yyjson_doc_free(doc);
+    snprintf(body, sizeof body, "{\"model\":\"m\",\"previous_response_id\":\"%s\",\"input\":[{\"role\":\"user\","
+                                "\"content\":\"and then?\"},{\"role\":\"developer\",\"content\":\"short\"}]}", first);
+    doc = POST("/v1/responses/compact", body, 200);
+    assert_string_equal(text_at(doc, "/object"), "response.compaction");
+    assert_int_equal(yyjson_arr_size(at(doc, "/output")), 3);
+    assert_string_equal(text_at(doc, "/output/0/content/0/text"), "echo: plum");
+    assert_string_equal(text_at(doc, "/output/1/content/0/text"), "and then?");
+    assert_string_equal(text_at(doc, "/output/2/type"), "compaction");
+    assert_true(strncmp(text_at(doc, "/output/2/id"), "cmp_", 4) == 0);
+    assert_true(yyjson_get_int(at(doc, "/usage/input_tokens")) > 10);
+    assert_int_equal(yyjson_get_int(at(doc, "/usage/input_tokens")) + yyjson_get_int(at(doc, "/usage/output_tokens")),
+                     yyjson_get_int(at(doc, "/usage/total_tokens")));
+    keep_text(doc, "/output/2/encrypted_content", content);
+    yyjson_doc_free(doc);
+    for (unsigned i = 0; i < 2; i++) {
+        snprintf(body, sizeof body, "{\"model\":\"m\",\"input\":[{\"type\":\"compaction\",\"encrypted_content\":\"%s\"},"
+                                    "{\"role\":\"user\",\"content\":\"echo: pear\"}]}", content);
+        doc = POST("/v1/responses", body, i ? 400 : 200);
+        assert_string_equal(text_at(doc, i ? "/error/code" : "/output/0/content/0/text"),
+                            i ? "invalid_encrypted_content" : "pear");
+        yyjson_doc_free(doc);
+        yyjson_doc_free(POST("/v1/responses/compact", body, i ? 400 : 200));
+        content[20] = content[20] == 'A' ? 'B' : 'A';
+    }
+    yyjson_doc_free(POST("/v1/responses/compact", "{\"model\":\"m\"}", 400));
+    yyjson_doc_free(GET("/v1/responses/compact", 404));
+    world_close();
+}
+
 /* ---- conversations ---- */
 
 static void test_conversations(void **state) {
@@ -454,6 +658,8 @@ static void test_conversations(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_journal),
+        cmocka_unit_test(test_journal_finds_by_id),
+        cmocka_unit_test(test_journal_tells_the_session),
         cmocka_unit_test(test_journal_of_refusals),
         cmocka_unit_test(test_stray),
         cmocka_unit_test(test_index),
@@ -463,6 +669,9 @@ int main(void) {
         cmocka_unit_test(test_stored_stream),
         cmocka_unit_test(test_background),
         cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_cancelled_stream),
+        cmocka_unit_test(test_each_key_has_its_own),
+        cmocka_unit_test(test_compact),
         cmocka_unit_test(test_follow),
         cmocka_unit_test(test_background_outlives_its_client),
         cmocka_unit_test(test_background_at_the_end),

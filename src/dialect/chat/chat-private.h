@@ -4,13 +4,15 @@
  *
  * How chat says what the model has no field for:
  *   - AUDIO blocks: u.begin.id of BLOCK_BEGIN is the audio's id; DELTA is its transcript; OPAQUE
- * events with that block carry a JSON string (base64 data) or a JSON number (expires_at).
+ *     events with that block carry a JSON string (base64 data) or a JSON number (expires_at).
  *   - REDACTED blocks: one SIGNATURE event with the encrypted data.
  *   - LOGPROBS come before the DELTA of the same frame; block_kind is TEXT or REFUSAL.
  *   - Tool calls stay open until their choice finishes, since fragments of several calls may
- * interleave.
+ *     interleave.
  *   - Parts of a message that stand beside "content": part.name is the member's name ("refusal",
- * "reasoning_content"). */
+ *     "reasoning_content").
+ *
+ * Functions that stand in a dialect's table (dialect.h) have their contract there. */
 #ifndef PENSTOCK_DIALECT_CHAT_PRIVATE_H
 #define PENSTOCK_DIALECT_CHAT_PRIVATE_H
 
@@ -54,9 +56,13 @@ struct chat_feed {
     bool is_body;
     const char *problem; /* something in the frame is not what the dialect says */
 };
+/* Null is as good as nothing. What else does not fit breaks the frame: its text would be lost. */
+void chat_need(struct chat_feed *x, yyjson_val *v, bool fits, const char *otherwise);
 /* A delta, or the message of a whole answer. */
 void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delta,
                     yyjson_val *logprobs);
+/* Whether it has any text or call. */
+bool chat_delta_says(yyjson_val *delta);
 /* What a choice of completions has in its place; logprobs as an OPAQUE event before its text. */
 void chat_put_completion(struct chat_feed *x, struct chat_choice *c, yyjson_val *text,
                          yyjson_val *logprobs);

@@ -13,7 +13,6 @@
  */
 #include "base/mem.h"
 #include "dialect/chat/chat-private.h"
-#include "dialect/json_text.h"
 
 enum check_state { CHECK_OPEN, CHECK_USAGE, CHECK_DONE, CHECK_FAILED };
 

@@ -46,6 +46,27 @@ static void put_text(struct chat_feed *x, const struct chat_choice *c, enum bloc
     *off += text.len;
 }
 
+void chat_need(struct chat_feed *x, yyjson_val *v, bool fits, const char *otherwise) {
+    if (v && !yyjson_is_null(v) && !fits && !x->problem) x->problem = otherwise;
+}
+
+static void need_text(struct chat_feed *x, yyjson_val *v) {
+    chat_need(x, v, yyjson_is_str(v), "a text that is not a string");
+}
+
+static void need_object(struct chat_feed *x, yyjson_val *v) {
+    chat_need(x, v, yyjson_is_obj(v), "a part or a call that is not an object");
+}
+
+static bool is_empty_string(const yyjson_val *v) {
+    return yyjson_is_str((yyjson_val *)(uintptr_t)v) && json_doc_str(v).len == 0;
+}
+
+/* Some servers leave an empty string where they have nothing to list. */
+static void need_list(struct chat_feed *x, yyjson_val *v) {
+    chat_need(x, v, yyjson_is_arr(v) || is_empty_string(v), "calls or thoughts that are not a list");
+}
+
 /* ---- the open block ---- */
 
 static void end_block(struct chat_feed *x, struct chat_choice *c) {
@@ -193,6 +214,7 @@ static void put_args(struct chat_feed *x, struct chat_choice *c, struct chat_too
                      yyjson_val *args) {
     struct slice text = json_doc_str(args);
     bool is_string = yyjson_is_str(args);
+    chat_need(x, args, is_string || yyjson_is_ctn(args), "arguments that are not a string");
     if (!is_string && yyjson_is_ctn(args))
         text = json_doc_member_raw(&x->doc, args); /* servers that forget the quotes */
     if (text.len == 0) return;
@@ -218,7 +240,7 @@ static void put_fragment(struct chat_feed *x, struct chat_choice *c, const struc
     if (g->args && t->is_begun) put_args(x, c, t, g->args);
 }
 
-static void read_fragment(yyjson_val *call, struct fragment *g) {
+static void read_fragment(struct chat_feed *x, yyjson_val *call, struct fragment *g) {
     yyjson_val *index = yyjson_obj_get(call, "index");
     yyjson_val *inner = yyjson_obj_get(call, "function"), *custom = yyjson_obj_get(call, "custom");
     *g = (struct fragment){.kind = BLOCK_TOOL_CALL, .id = json_doc_str(yyjson_obj_get(call, "id"))};
@@ -230,6 +252,8 @@ static void read_fragment(yyjson_val *call, struct fragment *g) {
         g->kind = BLOCK_CUSTOM_TOOL_CALL;
         inner = custom;
     }
+    need_object(x, inner);
+    need_text(x, yyjson_obj_get(inner, "name"));
     g->name = json_doc_str(yyjson_obj_get(inner, "name"));
     g->args = yyjson_obj_get(inner, g->kind == BLOCK_CUSTOM_TOOL_CALL ? "input" : "arguments");
 }
@@ -239,8 +263,9 @@ static void put_tool_calls(struct chat_feed *x, struct chat_choice *c, yyjson_va
     yyjson_val *call;
     yyjson_arr_foreach(calls, i, n, call) {
         struct fragment g;
+        need_object(x, call);
         if (!yyjson_is_obj(call)) continue;
-        read_fragment(call, &g);
+        read_fragment(x, call, &g);
         put_fragment(x, c, &g);
     }
 }
@@ -291,7 +316,10 @@ static void put_reasoning_detail(struct chat_feed *x, struct chat_choice *c, yyj
                                  bool take_text) {
     yyjson_val *text = yyjson_obj_get(item, "text"), *signature = yyjson_obj_get(item, "signature");
     yyjson_val *sealed = yyjson_obj_get(item, "data");
+    need_text(x, text);
     if (!has_text(text)) text = yyjson_obj_get(item, "summary");
+    need_text(x, text);
+    need_text(x, sealed);
     if (take_text && has_text(text)) put_string(x, c, BLOCK_REASONING, text);
     if (has_text(signature)) put_block_signature(x, c, signature, thought_of(item));
     if (has_text(sealed)) put_redacted(x, c, sealed, yyjson_obj_get(item, "id"));
@@ -303,6 +331,8 @@ static void put_thinking_block(struct chat_feed *x, struct chat_choice *c, yyjso
     yyjson_val *text = yyjson_obj_get(item, "thinking"),
                *signature = yyjson_obj_get(item, "signature"),
                *sealed = yyjson_obj_get(item, "data");
+    need_text(x, text);
+    need_text(x, sealed);
     bool is_snapshot = !x->is_body && has_text(signature) && c->is_open &&
                        c->kind == BLOCK_REASONING && c->off > 0;
     if (take_text && !is_snapshot && has_text(text)) put_string(x, c, BLOCK_REASONING, text);
@@ -320,6 +350,10 @@ static void put_parts(struct chat_feed *x, struct chat_choice *c, yyjson_val *pa
         yyjson_val *text = yyjson_obj_get(part, "text"),
                    *thinking = yyjson_obj_get(part, "thinking");
         yyjson_val *refusal = yyjson_obj_get(part, "refusal");
+        need_object(x, part);
+        need_text(x, text);
+        need_text(x, refusal);
+        chat_need(x, thinking, yyjson_is_str(thinking) || yyjson_is_arr(thinking), "a thought that is not a string");
         if (has_text(text)) put_string(x, c, kind, text);
         if (has_text(thinking)) put_string(x, c, BLOCK_REASONING, thinking);
         if (has_text(refusal)) put_string(x, c, BLOCK_REFUSAL, refusal);
@@ -327,6 +361,7 @@ static void put_parts(struct chat_feed *x, struct chat_choice *c, yyjson_val *pa
         yyjson_val *inner;
         yyjson_arr_foreach(thinking, j, m, inner) {
             text = yyjson_obj_get(inner, "text");
+            need_text(x, text);
             if (has_text(text)) put_string(x, c, BLOCK_REASONING, text);
         }
     }
@@ -344,6 +379,8 @@ static void put_audio_value(struct chat_feed *x, struct chat_choice *c, const yy
 static void put_audio(struct chat_feed *x, struct chat_choice *c, yyjson_val *audio) {
     yyjson_val *transcript = yyjson_obj_get(audio, "transcript"),
                *sound = yyjson_obj_get(audio, "data");
+    need_text(x, transcript);
+    need_text(x, sound);
     yyjson_val *expires_at = yyjson_obj_get(audio, "expires_at");
     if (!c->is_open || c->kind != BLOCK_AUDIO) {
         begin_block(x, c, BLOCK_AUDIO)->u.begin.id = json_doc_str(yyjson_obj_get(audio, "id"));
@@ -454,15 +491,42 @@ static void put_reasoning(struct chat_feed *x, struct chat_choice *c, const stru
     }
 }
 
-void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delta,
-                    yyjson_val *logprobs) {
-    struct delta d = {0};
+static void read_delta(yyjson_val *delta, struct delta *d) {
     size_t i, n;
     yyjson_val *key, *value;
+    *d = (struct delta){0};
     yyjson_obj_foreach(delta, i, n, key, value) {
-        yyjson_val **member = member_of(&d, json_doc_str(key));
+        yyjson_val **member = member_of(d, json_doc_str(key));
         if (member) *member = value;
     }
+}
+
+/* What is under `reasoning` may be an object with other things than a thought's text. */
+static void check_delta(struct chat_feed *x, const struct delta *d) {
+    chat_need(x, d->content, yyjson_is_str(d->content) || yyjson_is_arr(d->content), "content that is not a string");
+    need_text(x, d->refusal);
+    need_text(x, d->reasoning_content);
+    chat_need(x, d->reasoning, yyjson_is_str(d->reasoning) || yyjson_is_ctn(d->reasoning), "reasoning that is not a string");
+    need_list(x, d->reasoning_details);
+    need_list(x, d->thinking_blocks);
+    need_list(x, d->tool_calls);
+    chat_need(x, d->function_call, yyjson_is_obj(d->function_call) || is_empty_string(d->function_call), "a function_call that is not an object");
+    chat_need(x, d->audio, yyjson_is_obj(d->audio) || is_empty_string(d->audio), "audio that is not an object");
+}
+
+bool chat_delta_says(yyjson_val *delta) {
+    struct delta d;
+    read_delta(delta, &d);
+    return has_text(d.content) || has_text(d.refusal) || has_text(d.reasoning_content) ||
+           has_text(d.reasoning) || yyjson_arr_size(d.content) > 0 ||
+           yyjson_arr_size(d.tool_calls) > 0 || yyjson_obj_size(d.function_call) > 0;
+}
+
+void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delta,
+                    yyjson_val *logprobs) {
+    struct delta d;
+    read_delta(delta, &d);
+    check_delta(x, &d);
     if (yyjson_is_obj(logprobs)) {
         put_logprobs(x, c, yyjson_obj_get(logprobs, "content"), BLOCK_TEXT);
         put_logprobs(x, c, yyjson_obj_get(logprobs, "refusal"), BLOCK_REFUSAL);
@@ -487,6 +551,7 @@ void chat_put_completion(struct chat_feed *x, struct chat_choice *c, yyjson_val 
         put_of_block(x, EV_OPAQUE, c, BLOCK_TEXT, c->block)->raw_json =
             json_doc_member_raw(&x->doc, logprobs);
     }
+    need_text(x, text);
     if (has_text(text)) put_string(x, c, BLOCK_TEXT, text);
 }
 
@@ -510,7 +575,7 @@ void chat_put_finish(struct chat_feed *x, struct chat_choice *c, struct slice wi
     c->is_finished = true;
     struct event *ev = event_out_put(&x->out, EV_FINISH);
     ev->choice = c->index;
-    ev->flags = flags;
+    ev->flags = x->problem ? flags | EVF_BROKEN : flags;
     ev->u.finish = (struct finish){
         .reason = chat_stop_reason(wire), .wire = wire, .stop_sequence = json_doc_str(stop_string)};
     /* Several servers say "stop" after tool calls. */

@@ -172,7 +172,14 @@ static void put_choice(struct chat_feed *x, struct decoder *d, const struct chun
     yyjson_val *delta = yyjson_is_obj(m.delta) ? m.delta : m.message;
     put_start(x, d, k, json_doc_str(yyjson_obj_get(d->is_started ? NULL : delta, "role")));
     struct chat_choice *c = find_choice(d, (uint16_t)index);
-    if (c->is_finished) return;
+    if (c->is_finished) {
+        if (json_doc_str(m.text).len > 0 || chat_delta_says(delta))
+            x->problem = "a piece behind its choice's finish";
+        return;
+    }
+    chat_need(x, m.delta ? m.delta : m.message, yyjson_is_obj(delta),
+              "a delta that is not an object");
+    if (x->is_body && !(d->is_completions ? m.text : delta)) x->problem = "a choice without a message";
     if (d->is_completions) chat_put_completion(x, c, m.text, m.logprobs);
     else if (yyjson_is_obj(delta)) chat_put_delta(x, c, delta, m.logprobs);
     struct slice wire = json_doc_str(m.finish_reason);
@@ -186,7 +193,9 @@ static void put_choice(struct chat_feed *x, struct decoder *d, const struct chun
 static void put_chunk(struct chat_feed *x, struct decoder *d, const struct chunk *k) {
     size_t i, n;
     yyjson_val *choice;
+    chat_need(x, k->choices, yyjson_is_arr(k->choices), "choices that are not a list");
     yyjson_arr_foreach(k->choices, i, n, choice) {
+        chat_need(x, choice, yyjson_is_obj(choice), "a choice that is not an object");
         if (yyjson_is_obj(choice)) put_choice(x, d, k, choice, i);
     }
     put_usage(x, d, k, yyjson_is_obj(k->usage) ? k->usage : yyjson_obj_get(k->x_groq, "usage"));
@@ -262,8 +271,8 @@ static bool was_one_delta(const struct chat_feed *x, const struct decoder *d) {
            has_open_text(&d->first) && ev->choice == d->first.index && ev->block == d->first.block;
 }
 
-/* Keys in front of the string keep their place, those behind it keep their distance from the end.
- * */
+/* Keys in front of the string keep their place, those behind it keep their distance from the
+ * end. */
 static void move_usage_keys(struct decoder *d, struct span string, size_t data_len) {
     for (unsigned i = 0; i < d->n_usage_keys; i++) {
         if (d->usage_keys[i] >= string.off) {
@@ -290,8 +299,7 @@ static int put_delta(struct decoder *d, struct slice data, struct span string,
 
 static bool is_quick(const struct decoder *d, const struct sse_frame *f, struct span *out_string) {
     return d->mould && d->last_was_delta && has_open_text(&d->first) &&
-           !(f->flags & (SSE_NAME | SSE_BAD_UTF8)) &&
-           mould_fits(d->mould, f->data, out_string);
+           !(f->flags & SSE_NAME) && mould_fits(d->mould, f->data, out_string);
 }
 
 int chat_decoder_feed(struct decoder *d, const struct sse_frame *f, const struct event_sink *sink,

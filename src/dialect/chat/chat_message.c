@@ -172,8 +172,8 @@ static void read_calls(struct chat_reader *r, struct slice calls, struct slice f
     p->text = string_member(r, p->raw, "arguments");
 }
 
-/* Among a message's first parts: each result asks, and a request may have as many results as calls.
- * */
+/* Among a message's first parts: each result asks, and a request may have as many results as
+ * calls. */
 #define SEARCHED_PARTS 512
 
 static const struct part *find_call(const struct message *m, enum part_kind kind,

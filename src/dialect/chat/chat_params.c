@@ -3,7 +3,6 @@
 #include "dialect/chat/chat-request.h"
 
 #include <stddef.h>
-#include <stdio.h>
 
 #include "dialect/peek.h"
 

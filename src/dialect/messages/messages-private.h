@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What the files of the messages dialect share. Rules: Anthropic's Messages API, both live versions
- * of it. */
+ * of it. Functions that stand in a dialect's table (dialect.h) have their contract there. */
 #ifndef PENSTOCK_DIALECT_MESSAGES_PRIVATE_H
 #define PENSTOCK_DIALECT_MESSAGES_PRIVATE_H
 
@@ -22,9 +22,6 @@ int messages_encode_request(const struct llm_request *rq, struct translation *t,
 
 /* Unknown ones mean STOP_END. */
 enum stop_reason messages_stop_reason(struct slice wire);
-/* The word for clients: the upstream's own when it is in messages' words (is_native) and means the
- * same. */
-struct slice messages_stop_word(const struct finish *f, bool is_native);
 /* `"stop_reason":…,"stop_sequence":…` and stop_details when they are told. */
 void messages_w_stop(struct json_writer *w, const struct finish *f, bool is_native);
 /* OpenAI's word for a tier of messages', and back; empty: there is none. */

@@ -7,9 +7,8 @@
 
 /* ---- JSON values (messages_schema.c) ---- */
 
-/* JSON (of any kind, accepted by a parser before) without insignificant white space, numbers as
- * spelt; halves of surrogate pairs and ill-formed bytes in strings become U+FFFD. */
-void messages_w_compact(struct json_writer *w, struct slice json);
+/* JSON (of any kind, accepted by a parser before) in the arena, as short as it can be written:
+ * messages_schema.c says how. */
 struct slice messages_compact(struct slice json, struct arena *a);
 /* A call's arguments, whatever they are, as an object (translation.md 1.7). */
 void messages_w_arguments(struct json_writer *w, struct slice text, struct arena *a);

@@ -157,8 +157,14 @@ static struct open_block *begin_block(struct feed *x, uint32_t wire_index, enum 
     return b;
 }
 
-static void put_text(struct feed *x, struct open_block *b, const yyjson_val *string) {
+/* Null is as good as nothing. What else does not fit breaks the frame: its text would be lost. */
+static void need_string(struct feed *x, yyjson_val *v) {
+    if (v && !yyjson_is_null(v) && !yyjson_is_str(v)) x->problem = "a text that is not a string";
+}
+
+static void put_text(struct feed *x, struct open_block *b, yyjson_val *string) {
     struct slice text = json_doc_str(string);
+    need_string(x, string);
     if (text.len == 0) return;
     struct event *ev = put_of_block(x, EV_DELTA, b);
     ev->flags = EVF_CONTENT;
@@ -169,8 +175,9 @@ static void put_text(struct feed *x, struct open_block *b, const yyjson_val *str
 }
 
 /* A signature replaces the one before it, which cannot be taken back: servers send one. */
-static void put_signature(struct feed *x, struct open_block *b, const yyjson_val *string) {
+static void put_signature(struct feed *x, struct open_block *b, yyjson_val *string) {
     struct slice text = json_doc_str(string);
+    need_string(x, string);
     if (text.len == 0) return;
     if (b->has_signature) {
         x->problem = "a second signature in one block";
@@ -222,6 +229,8 @@ static void begin_tool(struct feed *x, struct open_block *b, yyjson_val *block) 
     yyjson_val *input = yyjson_obj_get(block, "input");
     x->d->any_tool = true;
     b->has_input = yyjson_is_obj(input) && yyjson_obj_size(input) > 0;
+    if (input && !yyjson_is_obj(input) && !yyjson_is_null(input) && !yyjson_equals_str(input, ""))
+        x->problem = "a call's input that is not an object";
     x->out.ev.flags = EVF_CONTENT;
     x->out.ev.u.begin.id = member_string(block, "id");
     x->out.ev.u.begin.name = member_string(block, "name");
@@ -393,7 +402,7 @@ static void put_finish(struct feed *x, yyjson_val *delta, uint8_t flags) {
     if (f.reason == STOP_END && d->any_tool) f.reason = STOP_TOOL;
     if (yyjson_is_obj(details)) f.details = json_doc_member_raw(&x->doc, details);
     struct event *ev = event_out_put(&x->out, EV_FINISH);
-    ev->flags = flags;
+    ev->flags = x->problem ? flags | EVF_BROKEN : flags;
     ev->u.finish = f;
     d->has_finish = true;
 }
@@ -488,7 +497,7 @@ static bool was_one_delta(const struct feed *x) {
 }
 
 static bool is_quick(const struct decoder *d, const struct sse_frame *f, struct span *out_string) {
-    if (!d->last_was_delta || f->flags & SSE_BAD_UTF8) return false;
+    if (!d->last_was_delta) return false;
     if (f->flags & SSE_NAME && !slice_eq(f->name, SLICE("content_block_delta"))) return false;
     return mould_fits(d->mould, f->data, out_string);
 }
@@ -554,7 +563,12 @@ static void put_content(struct feed *x, yyjson_val *content) {
     size_t i, n;
     yyjson_val *block;
     yyjson_arr_foreach(content, i, n, block) {
-        if (!json_walk_element(&raws, &raw) || !yyjson_is_obj(block)) continue;
+        if (!json_walk_element(&raws, &raw)) break;
+        if (yyjson_is_null(block)) continue;
+        if (!yyjson_is_obj(block)) {
+            x->problem = "a block that is not an object";
+            return;
+        }
         put_block(x, (uint32_t)i, block, raw);
         if (x->d->n_open > 0) end_block(x, &x->d->open[0], 0);
     }

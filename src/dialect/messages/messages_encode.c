@@ -8,7 +8,6 @@
  * speaks another dialect begin with their first content: one that has none is not written. */
 #include "dialect/messages/messages-private.h"
 
-#include "base/json_scan.h"
 #include "base/mem.h"
 #include "dialect/encode_kept.h"
 #include "dialect/error_class.h"

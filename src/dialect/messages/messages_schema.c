@@ -64,7 +64,9 @@ static size_t w_string_token(struct json_writer *w, struct slice s, size_t at) {
     return at;
 }
 
-void messages_w_compact(struct json_writer *w, struct slice json) {
+/* JSON (of any kind, accepted by a parser before) without insignificant white space, numbers as
+ * spelt; halves of surrogate pairs and ill-formed bytes in strings become U+FFFD. */
+static void w_compact(struct json_writer *w, struct slice json) {
     size_t at = 0;
     while (at < json.len) {
         size_t from = at;
@@ -84,7 +86,7 @@ struct slice messages_compact(struct slice json, struct arena *a) {
     struct buf b;
     buf_init(&b, json.len * 3); /* an ill-formed byte becomes three */
     struct json_writer w = jw_begin(&b);
-    messages_w_compact(&w, json);
+    w_compact(&w, json);
     struct slice s = arena_dup(a, buf_slice(&b));
     buf_dispose(&b);
     return s;
@@ -123,7 +125,7 @@ void messages_w_arguments(struct json_writer *w, struct slice text, struct arena
     if (s.len == 0) {
         jw(w, SLICE("{}"));
     } else if (object.ptr) {
-        messages_w_compact(w, object);
+        w_compact(w, object);
     } else {
         jw(w, SLICE("{\"_raw\":"));
         jw_string(w, text);
@@ -147,7 +149,7 @@ static void member_key(struct members *m, struct slice key) {
 
 static void member_raw(struct members *m, struct slice key, struct slice value) {
     member_key(m, key);
-    messages_w_compact(m->w, value);
+    w_compact(m->w, value);
 }
 
 /* ---- a tool's schema ---- */
@@ -268,15 +270,15 @@ static void w_property(struct json_writer *w, const struct named *p) {
     for (const struct named *o = p->same; o; o = o->same)
         differs |= !slice_eq(o->value, p->value);
     if (!differs) {
-        messages_w_compact(w, p->value);
+        w_compact(w, p->value);
         return;
     }
     jw(w, SLICE("{\"anyOf\":["));
-    messages_w_compact(w, p->value);
+    w_compact(w, p->value);
     for (const struct named *o = p->same; o; o = o->same) {
         if (slice_eq(o->value, p->value)) continue;
         jw(w, SLICE(","));
-        messages_w_compact(w, o->value);
+        w_compact(w, o->value);
     }
     jw(w, SLICE("]}"));
 }
@@ -361,7 +363,7 @@ void messages_w_input_schema(struct json_writer *w, struct slice schema, struct 
     if (has_union(schema, a)) {
         w_merged(w, schema, a);
     } else if (json_text_is(type, '"')) {
-        messages_w_compact(w, schema);
+        w_compact(w, schema);
     } else {
         w_typed(w, schema, a);
     }
@@ -436,7 +438,7 @@ static void w_keyword(struct members *out, const struct keyword_row *row, struct
     } else if (row->kind == KEYWORD_SCHEMA) {
         messages_w_output_schema(w, value, a);
     } else {
-        messages_w_compact(w, value);
+        w_compact(w, value);
     }
 }
 
@@ -445,7 +447,7 @@ static void tell(struct json_writer *told, struct slice key, struct slice value)
     if (told->out->len > 0) jw(told, SLICE(", "));
     jw(told, key);
     jw(told, SLICE(": "));
-    messages_w_compact(told, value);
+    w_compact(told, value);
 }
 
 static void w_description(struct members *out, struct slice description, struct slice told,
@@ -468,7 +470,7 @@ void messages_w_output_schema(struct json_writer *w, struct slice schema, struct
     struct members out = {w, false};
     struct buf text;
     if (!json_text_is(schema, '{')) {
-        messages_w_compact(w, schema);
+        w_compact(w, schema);
         return;
     }
     buf_init(&text, schema.len * 4 + 64);

@@ -30,7 +30,9 @@ enum stop_reason messages_stop_reason(struct slice wire) {
     return STOP_END;
 }
 
-struct slice messages_stop_word(const struct finish *f, bool is_native) {
+/* The word for clients: the upstream's own when it is in messages' words (is_native) and means the
+ * same. */
+static struct slice stop_word(const struct finish *f, bool is_native) {
     if (is_native && f->wire.len > 0 && messages_stop_reason(f->wire) == f->reason) return f->wire;
     for (size_t i = 0; i < sizeof reasons / sizeof *reasons; i++) {
         if (reasons[i].reason == f->reason) return slice_cstr(reasons[i].wire);
@@ -40,7 +42,7 @@ struct slice messages_stop_word(const struct finish *f, bool is_native) {
 
 void messages_w_stop(struct json_writer *w, const struct finish *f, bool is_native) {
     jw(w, SLICE("\"stop_reason\":"));
-    jw_string(w, messages_stop_word(f, is_native));
+    jw_string(w, stop_word(f, is_native));
     jw(w, SLICE(",\"stop_sequence\":"));
     if (f->reason == STOP_SEQUENCE && f->stop_sequence.len > 0) {
         jw_string(w, f->stop_sequence);

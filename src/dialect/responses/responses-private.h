@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* What the files of the responses dialect share. Rules: OpenAI's Responses API. */
+/* What the files of the responses dialect share. Rules: OpenAI's Responses API. Functions that
+ * stand in a dialect's table (dialect.h) have their contract there. */
 #ifndef PENSTOCK_DIALECT_RESPONSES_PRIVATE_H
 #define PENSTOCK_DIALECT_RESPONSES_PRIVATE_H
 
@@ -7,6 +8,7 @@
 #include "dialect/json_doc.h"
 #include "dialect/json_write.h"
 #include "dialect/request_read.h"
+#include "dialect/string_map.h"
 #include "dialect/translation.h"
 
 /* ---- requests ---- */
@@ -30,12 +32,6 @@ struct responses_item {
 
 /* ---- reading a request's pieces ---- */
 
-/* Which calls the items have told so far, by their id. */
-struct responses_call;
-struct responses_calls {
-    struct responses_call *slots;
-    size_t n, cap;
-};
 struct responses_reader {
     struct arena *a;
     struct llm_request *rq;
@@ -44,7 +40,7 @@ struct responses_reader {
     struct message *last;            /* of the items; NULL: none yet */
     struct parts parts;              /* of last */
     struct parts early;              /* items that the model has no word for, before any message */
-    struct responses_calls calls;
+    struct string_map calls;         /* that the items have told so far, by their id */
 };
 
 /* Values of members come out of a list that shrinks: what is left are the extras. */

@@ -83,6 +83,19 @@ bool responses_mould_fits(struct responses_mould *m, struct slice data, struct s
 bool responses_mould_make(struct responses_mould **m, struct slice data, struct span text,
                           struct span number, struct span padding);
 
+/* ---- what was said, and what is said again (responses_said.c) ---- */
+
+struct responses_said {
+    uint64_t hash, len;           /* of what counts */
+    uint64_t core_hash, core_len; /* up to the last of it that is no blank */
+    bool is_json, in_string, is_escaped;
+    bool is_damaged;              /* it holds U+FFFD: what it should say is not known */
+};
+void responses_said_begin(struct responses_said *s, bool is_json);
+void responses_said_add(struct responses_said *s, struct slice text);
+/* Whether `whole` is what was said, or goes on where that ended: then with the rest of it. */
+bool responses_said_is(const struct responses_said *s, struct slice whole, struct slice *out_rest);
+
 /* ---- streams ---- */
 
 /* The sequence_number behind what it has decoded. */

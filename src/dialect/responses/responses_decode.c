@@ -7,7 +7,13 @@
  * an item that was never added makes it. What the `.done` events, and the terminal one, repeat is a
  * recap while its block is open, nothing later, and the value itself where no delta came. A call
  * begins when its name is known; deltas before that are not kept, since the whole comes at the
- * end. */
+ * end.
+ *
+ * A stream says twice whether all of it came. Its recaps: what goes on where the deltas ended is
+ * said, and nothing is lost; what is another text is EVF_BROKEN, but for arguments that are spelt
+ * otherwise in a stream whose numbers show that nothing is missing. And its sequence numbers, where
+ * it counts: after one that was left out or came twice every block needs its recap, or the FINISH
+ * is EVF_BROKEN. No more than that: gateways that take events out leave such gaps, too. */
 #include "dialect/responses/responses-stream.h"
 
 #include "base/mem.h"
@@ -18,6 +24,7 @@
 #define MAX_ITEMS         1024
 #define MAX_PARTS         4096
 #define MAX_SEQUENCE      (UINT64_C(1) << 53)
+#define STEPS_OF_A_COUNT  2 /* steps of one after which a stream is known to count */
 #define SCRATCH_MAX_BYTES ((size_t)16 << 20)
 #define NO_PLACE          UINT32_MAX
 
@@ -33,12 +40,19 @@ struct item {
     bool is_open, is_begun, is_done; /* its block is; it had one; the item is over */
     bool has_text;                   /* in the open block */
     bool is_raw;
+    bool is_told;                    /* the open part's recap came, and is what was said */
+    bool is_owed;                    /* a call's deltas, which could not be said */
+    struct responses_said said;      /* in the open part */
 };
 
 struct decoder {
     enum decoder_state state;
     uint32_t next_block, n_items, cap_items;
     uint64_t next_sequence;
+    uint64_t last_number; /* that an event had */
+    uint8_t n_steps;      /* of one, in a row */
+    bool has_number, has_gap;
+    bool has_untold;      /* a block that said something has ended without its recap */
     bool is_started, any_call, last_was_delta; /* the mould is the last frame's */
     uint32_t mould_item;
     struct item *items;
@@ -115,6 +129,23 @@ static void put_start(struct feed *x, yyjson_val *response) {
                              .created = created > 0 && created < 9e15 ? (int64_t)created : -1};
 }
 
+/* Null is as good as nothing. What else does not fit breaks the frame: its text would be lost. */
+static void need(struct feed *x, yyjson_val *v, bool fits, const char *otherwise) {
+    if (v && !yyjson_is_null(v) && !fits && !x->problem) x->problem = otherwise;
+}
+
+static void need_string(struct feed *x, yyjson_val *v) {
+    need(x, v, yyjson_is_str(v), "a text that is not a string");
+}
+
+static void need_object(struct feed *x, yyjson_val *v) {
+    need(x, v, yyjson_is_obj(v), "an item or a part that is not an object");
+}
+
+static void need_list(struct feed *x, yyjson_val *v) {
+    need(x, v, yyjson_is_arr(v), "output or content that is not a list");
+}
+
 /* ---- items ---- */
 
 static uint32_t place(yyjson_val *v) {
@@ -176,9 +207,21 @@ static struct item *need_item(struct feed *x, enum responses_item_kind kind) {
     return it && it->kind == kind && !it->is_done ? it : NULL;
 }
 
+/* No recap can come for what was said any more. */
+static void leave_part(struct feed *x, const struct item *it) {
+    if (!it->is_told && (it->has_text || it->kind == RI_CALL || it->kind == RI_CUSTOM_CALL))
+        x->d->has_untold = true;
+}
+
+static void begin_saying(struct item *it) {
+    it->is_told = false;
+    responses_said_begin(&it->said, it->block_kind == BLOCK_TOOL_CALL);
+}
+
 static void end_block(struct feed *x, struct item *it, uint8_t flags) {
     if (!it->is_open) return;
     it->is_open = false;
+    leave_part(x, it);
     put_of_item(x, EV_BLOCK_END, it)->flags = flags;
 }
 
@@ -191,6 +234,7 @@ static struct event *begin_block(struct feed *x, struct item *it, enum block_kin
     it->block = x->d->next_block++;
     it->off = it->part_off = 0;
     it->n_annotations = 0;
+    begin_saying(it);
     struct event *ev = put_of_item(x, EV_BLOCK_BEGIN, it);
     ev->u.begin.wire_index = it->output_index;
     return ev;
@@ -199,19 +243,41 @@ static struct event *begin_block(struct feed *x, struct item *it, enum block_kin
 static void put_delta(struct feed *x, struct item *it, struct slice text, yyjson_val *string) {
     struct event *ev = put_of_item(x, EV_DELTA, it);
     ev->flags = EVF_CONTENT;
+    if (it->is_told) ev->flags |= EVF_BROKEN; /* the recap has not got it */
     ev->text = text;
     ev->block_off = it->off;
     if (string) ev->val = json_doc_string_span(&x->doc, string);
     it->off += text.len;
     it->has_text = true;
+    responses_said_add(&it->said, text);
 }
 
-static void put_recap(struct feed *x, const struct item *it, yyjson_val *string, uint64_t off) {
+/* What no delta said. */
+static void put_untold(struct feed *x, struct item *it, struct slice text, yyjson_val *string) {
+    put_delta(x, it, text, string);
+    it->is_told = true;
+}
+
+static bool may_differ(const struct decoder *d, const struct item *it) {
+    return it->kind == RI_CALL && d->n_steps >= STEPS_OF_A_COUNT && !d->has_gap;
+}
+
+static void put_recap(struct feed *x, struct item *it, yyjson_val *string, uint64_t off) {
+    struct slice text = json_doc_str(string), rest;
+    bool is_same = responses_said_is(&it->said, text, &rest);
+    if (is_same && rest.len > 0 && !it->is_told) {
+        put_untold(x, it, rest, NULL);
+        return;
+    }
     struct event *ev = put_of_item(x, EV_DELTA, it);
     ev->flags = EVF_RECAP;
-    ev->text = json_doc_str(string);
+    ev->text = text;
     ev->block_off = off;
     ev->val = json_doc_string_span(&x->doc, string);
+    if ((is_same && rest.len == 0) || may_differ(x->d, it))
+        it->is_told = true;
+    else
+        ev->flags |= EVF_BROKEN;
 }
 
 static bool has_text(yyjson_val *v) {
@@ -256,6 +322,7 @@ static void begin_part(struct feed *x, struct item *it, enum block_kind kind, ui
 
 static void put_part(struct feed *x, struct item *it, enum block_kind kind, uint32_t part,
                      struct slice item_id, yyjson_val *string, yyjson_val *logprobs) {
+    need_string(x, string);
     if (!has_text(string)) return;
     if (!is_open_part(it, kind, part)) begin_part(x, it, kind, part, item_id);
     if (kind == BLOCK_TEXT) put_logprobs(x, it, logprobs);
@@ -265,11 +332,14 @@ static void put_part(struct feed *x, struct item *it, enum block_kind kind, uint
 /* The whole of a part, which usually has been said. */
 static void put_whole_part(struct feed *x, struct item *it, enum block_kind kind, uint32_t part,
                            struct slice item_id, yyjson_val *string, yyjson_val *logprobs) {
+    need_string(x, string);
     if (!has_text(string)) return;
-    if (part >= it->n_told)
+    if (part >= it->n_told) {
         put_part(x, it, kind, part, item_id, string, logprobs);
-    else if (is_open_part(it, kind, part))
+        it->is_told = true;
+    } else if (is_open_part(it, kind, part)) {
         put_recap(x, it, string, 0);
+    }
 }
 
 static int64_t annotation_place(yyjson_val *v) {
@@ -314,6 +384,7 @@ static void put_finished_part(struct feed *x, struct item *it, uint32_t part, st
                               yyjson_val *value) {
     enum block_kind kind;
     yyjson_val *string;
+    need_object(x, value);
     if (!read_part(value, &kind, &string)) return;
     put_whole_part(x, it, kind, part, item_id, string, yyjson_obj_get(value, "logprobs"));
     if (is_open_part(it, kind, part)) put_annotations(x, it, yyjson_obj_get(value, "annotations"));
@@ -321,8 +392,9 @@ static void put_finished_part(struct feed *x, struct item *it, uint32_t part, st
 
 static void put_finished_message(struct feed *x, struct item *it, yyjson_val *item) {
     size_t i, n;
-    yyjson_val *part;
-    yyjson_arr_foreach(yyjson_obj_get(item, "content"), i, n, part) {
+    yyjson_val *part, *content = yyjson_obj_get(item, "content");
+    need_list(x, content);
+    yyjson_arr_foreach(content, i, n, part) {
         if (i < MAX_PARTS) put_finished_part(x, it, (uint32_t)i, member_str(item, "id"), part);
     }
 }
@@ -336,22 +408,32 @@ static void need_reasoning(struct feed *x, struct item *it, bool is_raw, struct 
     ev->u.begin.is_raw = it->is_raw = is_raw;
 }
 
-/* A summary, or the thoughts themselves: not both of one item. */
-static void put_thought(struct feed *x, struct item *it, bool is_raw, uint32_t part,
-                        struct slice item_id, yyjson_val *string) {
-    if (!has_text(string) || (it->is_open && it->has_text && it->is_raw != is_raw)) return;
-    need_reasoning(x, it, is_raw, item_id);
-    if (it->has_text && part != it->part) put_of_item(x, EV_PART, it);
-    if (part != it->part) it->part_off = it->off;
+static void turn_to_part(struct feed *x, struct item *it, uint32_t part) {
+    if (part != it->part) {
+        if (it->has_text) put_of_item(x, EV_PART, it);
+        leave_part(x, it);
+        begin_saying(it);
+        it->part_off = it->off;
+    }
     it->part = part;
     if (part >= it->n_told) it->n_told = part + 1;
+}
+
+/* A summary, or the thoughts themselves: not both of one item. False: nothing was said. */
+static bool put_thought(struct feed *x, struct item *it, bool is_raw, uint32_t part,
+                        struct slice item_id, yyjson_val *string) {
+    need_string(x, string);
+    if (!has_text(string) || (it->is_open && it->has_text && it->is_raw != is_raw)) return false;
+    need_reasoning(x, it, is_raw, item_id);
+    turn_to_part(x, it, part);
     put_delta(x, it, json_doc_str(string), string);
+    return true;
 }
 
 static void put_whole_thought(struct feed *x, struct item *it, bool is_raw, uint32_t part,
                               struct slice item_id, yyjson_val *string) {
     if (part >= it->n_told) {
-        put_thought(x, it, is_raw, part, item_id, string);
+        if (put_thought(x, it, is_raw, part, item_id, string)) it->is_told = true;
     } else if (it->is_open && it->is_raw == is_raw && it->part == part && has_text(string)) {
         put_recap(x, it, string, it->part_off);
     }
@@ -361,8 +443,10 @@ static void put_thoughts(struct feed *x, struct item *it, bool is_raw, struct sl
                          yyjson_val *list) {
     size_t i, n;
     yyjson_val *part;
+    need_list(x, list);
     yyjson_arr_foreach(list, i, n, part) {
         if (i >= MAX_PARTS) return;
+        need_object(x, part);
         put_whole_thought(x, it, is_raw, (uint32_t)i, item_id, yyjson_obj_get(part, "text"));
     }
 }
@@ -371,7 +455,7 @@ static void put_finished_reasoning(struct feed *x, struct item *it, yyjson_val *
     struct slice id = member_str(item, "id");
     yyjson_val *proof = yyjson_obj_get(item, "encrypted_content");
     yyjson_val *summary = yyjson_obj_get(item, "summary");
-    if (yyjson_arr_size(summary) > 0) put_thoughts(x, it, false, id, summary);
+    put_thoughts(x, it, false, id, summary);
     if (!it->has_text || it->is_raw) put_thoughts(x, it, true, id, yyjson_obj_get(item, "content"));
     if (!has_text(proof)) return;
     need_reasoning(x, it, false, id);
@@ -399,18 +483,27 @@ static void begin_call(struct feed *x, struct item *it, yyjson_val *item) {
 }
 
 static void put_call_delta(struct feed *x, struct item *it, yyjson_val *string) {
-    if (it->is_open && has_text(string)) put_delta(x, it, json_doc_str(string), string);
+    need_string(x, string);
+    if (!has_text(string)) return;
+    if (it->is_open && !it->is_owed)
+        put_delta(x, it, json_doc_str(string), string);
+    else
+        it->is_owed = true;
 }
 
 static void put_whole_call(struct feed *x, struct item *it, yyjson_val *value) {
+    need(x, value, yyjson_is_str(value) || yyjson_is_ctn(value), "arguments that are not a string");
     if (!it->is_open) return;
     if (yyjson_is_ctn(value) && !it->has_text) {
-        put_delta(x, it, raw_of(x, value), NULL); /* servers that forget the quotes */
+        put_untold(x, it, raw_of(x, value), NULL); /* servers that forget the quotes */
     } else if (has_text(value) && !it->has_text) {
-        put_delta(x, it, json_doc_str(value), value);
+        put_untold(x, it, json_doc_str(value), value);
     } else if (has_text(value)) {
         put_recap(x, it, value, 0);
+    } else if (yyjson_is_str(value) && !it->has_text) {
+        it->is_told = true;
     }
+    if (it->is_told) it->is_owed = false;
 }
 
 /* ---- hosted tools ---- */
@@ -442,9 +535,8 @@ static void put_added(struct feed *x, yyjson_val *item, uint32_t index, struct s
     enum responses_item_kind kind = responses_item_kind_of(member_str(item, "type"));
     uint64_t id_hash = slice_hash_id(member_str(item, "id"));
     struct item *it = find_untold(x->d, kind, index, id_hash);
-    if (it) return;
-    it = add_item(x, kind, index, id_hash);
-    if (!it) return;
+    if (!it) it = add_item(x, kind, index, id_hash);
+    if (!it || it->is_begun) return;
     if (kind == RI_OPAQUE)
         begin_opaque(x, it, item, raw);
     else if (kind >= RI_CALL && member_str(item, "name").len > 0)
@@ -499,23 +591,36 @@ static void put_usage(struct feed *x, yyjson_val *response) {
 static void put_output(struct feed *x, yyjson_val *output) {
     size_t i, n;
     yyjson_val *item;
+    need_list(x, output);
     if (yyjson_arr_size(output) == 0) return;
     struct json_walk walk = json_walk_begin(raw_of(x, output));
     struct slice raw;
     yyjson_arr_foreach(output, i, n, item) {
         if (!json_walk_element(&walk, &raw)) break;
+        need_object(x, item);
         if (yyjson_is_obj(item)) put_finished(x, item, (uint32_t)i, raw, SLICE_NULL);
     }
+}
+
+/* Behind the last block: something of the answer is missing, or may be. */
+static bool is_broken(const struct feed *x, yyjson_val *output) {
+    const struct decoder *d = x->d;
+    for (uint32_t i = 0; i < d->n_items; i++)
+        if (d->items[i].is_owed) return true;
+    return x->problem || (d->has_gap && (d->has_untold || yyjson_arr_size(output) < d->n_items));
 }
 
 static void put_complete(struct feed *x, yyjson_val *response, bool is_incomplete) {
     struct decoder *d = x->d;
     struct slice reason = member_str(yyjson_obj_get(response, "incomplete_details"), "reason");
+    yyjson_val *output = yyjson_obj_get(response, "output");
     put_start(x, response);
-    put_output(x, yyjson_obj_get(response, "output"));
+    put_output(x, output);
     for (uint32_t i = 0; i < d->n_items; i++)
         end_block(x, &d->items[i], EVF_SYNTH);
-    struct finish *f = &event_out_put(&x->out, EV_FINISH)->u.finish;
+    struct event *ev = event_out_put(&x->out, EV_FINISH);
+    struct finish *f = &ev->u.finish;
+    if (is_broken(x, output)) ev->flags = EVF_BROKEN;
     f->wire = SLICE("completed");
     f->reason = STOP_END;
     if (is_incomplete) {
@@ -610,16 +715,40 @@ static void read_members(yyjson_val *root, struct members *m) {
     }
 }
 
-static void take_sequence(struct decoder *d, yyjson_val *number) {
-    if (yyjson_is_uint(number) && yyjson_get_uint(number) < MAX_SEQUENCE)
-        d->next_sequence = yyjson_get_uint(number);
+/* Some servers number a part of their events: those without may have been counted, too. */
+static void note_number(struct decoder *d, uint64_t number) {
+    bool is_next = d->has_number && number > d->last_number && number <= d->next_sequence;
+    if (!is_next && d->n_steps >= STEPS_OF_A_COUNT) d->has_gap = true;
+    if (!is_next)
+        d->n_steps = 0;
+    else if (d->n_steps < STEPS_OF_A_COUNT)
+        d->n_steps++;
+    d->has_number = true;
+    d->last_number = number;
+}
+
+/* number: MAX_SEQUENCE or more when there is none. A later 0 is a place that nobody filled. */
+static void take_number(struct decoder *d, uint64_t number) {
+    if (number < MAX_SEQUENCE && (number > 0 || !d->has_number)) {
+        note_number(d, number);
+        d->next_sequence = number;
+    }
     if (d->next_sequence < MAX_SEQUENCE) d->next_sequence++;
+}
+
+/* A piece for an item that is over. */
+static void refuse_late(struct feed *x, bool is_whole) {
+    if (!is_whole && has_text(x->m.delta) && !x->problem)
+        x->problem = "a piece behind its item's end";
 }
 
 static void on_text(struct feed *x, enum block_kind kind, bool is_whole) {
     struct members *m = &x->m;
     struct item *it = need_item(x, RI_MESSAGE);
-    if (!it) return;
+    if (!it) {
+        refuse_late(x, is_whole);
+        return;
+    }
     uint32_t part = part_of(x, it, m->content_index);
     struct slice id = json_doc_str(m->item_id);
     if (is_whole)
@@ -631,7 +760,10 @@ static void on_text(struct feed *x, enum block_kind kind, bool is_whole) {
 static void on_thought(struct feed *x, bool is_raw, bool is_whole) {
     struct members *m = &x->m;
     struct item *it = need_item(x, RI_REASONING);
-    if (!it) return;
+    if (!it) {
+        refuse_late(x, is_whole);
+        return;
+    }
     uint32_t part = part_of(x, it, is_raw ? m->content_index : m->summary_index);
     struct slice id = json_doc_str(m->item_id);
     if (is_whole)
@@ -642,8 +774,9 @@ static void on_thought(struct feed *x, bool is_raw, bool is_whole) {
 
 static void on_call(struct feed *x, enum responses_item_kind kind, bool is_whole) {
     struct item *it = need_item(x, kind);
-    if (!it) return;
-    if (is_whole)
+    if (!it)
+        refuse_late(x, is_whole);
+    else if (is_whole)
         put_whole_call(x, it, x->m.text);
     else
         put_call_delta(x, it, x->m.delta);
@@ -738,7 +871,8 @@ static void put_object(struct feed *x, bool is_named_error) {
     read_members(root, &x->m);
     struct slice type = json_doc_str(x->m.type);
     enum responses_event event = responses_event_of(type);
-    take_sequence(x->d, x->m.sequence_number);
+    yyjson_val *number = x->m.sequence_number;
+    take_number(x->d, yyjson_is_uint(number) ? yyjson_get_uint(number) : MAX_SEQUENCE);
     bool is_error = event == RE_ERROR || is_named_error;
     if (is_error || (event == RE_UNKNOWN && error_is_in(root, "output"))) {
         put_error(x, &x->doc, SLICE_NULL);
@@ -800,8 +934,7 @@ static int feed_json(struct feed *x, const struct sse_frame *f, struct err *e) {
 static int put_quick(struct decoder *d, struct slice data, struct span text, uint64_t number,
                      const struct event_sink *sink) {
     struct item *it = &d->items[d->mould_item];
-    if (number < MAX_SEQUENCE) d->next_sequence = number;
-    if (d->next_sequence < MAX_SEQUENCE) d->next_sequence++;
+    take_number(d, number);
     struct event ev = {.kind = EV_DELTA,
                        .flags = EVF_CONTENT | EVF_LAST_IN_FRAME,
                        .block_kind = it->block_kind,
@@ -810,6 +943,7 @@ static int put_quick(struct decoder *d, struct slice data, struct span text, uin
                        .block_off = it->off,
                        .val = text};
     it->off += text.len;
+    responses_said_add(&it->said, ev.text);
     return sink->emit(sink->self, &ev);
 }
 
@@ -818,7 +952,7 @@ int responses_decoder_feed(struct decoder *d, const struct sse_frame *f,
     struct span text;
     uint64_t number;
     if (!(f->flags & SSE_DATA) || f->data.len == 0 || d->state != DEC_OPEN) return 0;
-    if (d->last_was_delta && !(f->flags & SSE_BAD_UTF8) && !slice_eq(f->name, SLICE("error")) &&
+    if (d->last_was_delta && !slice_eq(f->name, SLICE("error")) &&
         responses_mould_fits(d->mould, f->data, &text, &number))
         return put_quick(d, f->data, text, number, sink);
     d->last_was_delta = false;

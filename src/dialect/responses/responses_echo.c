@@ -45,8 +45,8 @@ static void number_or(struct responses_writer *x, const char *name, int64_t valu
         jw(&x->w, slice_cstr(otherwise));
 }
 
-/* The member that `write` makes, or the default where it makes none, or one too large or too deep.
- * */
+/* The member that `write` makes, or the default where it makes none, or one too large or too
+ * deep. */
 static void member_or(struct responses_writer *x, const char *name,
                       void (*write)(struct responses_writer *x), const char *otherwise) {
     size_t before = x->w.out->len;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Errors: any form in (error_read.h); OpenAI's body, and the event that every client raises, out.
- * */
+/* Errors: any form in (error_read.h); OpenAI's body, and the event that every client raises,
+ * out. */
 #include "dialect/responses/responses-stream.h"
 
 #include "dialect/error_class.h"

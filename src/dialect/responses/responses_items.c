@@ -64,44 +64,17 @@ int responses_take_string(struct responses_reader *r, struct field **members, co
 /* ---- calls by their id ---- */
 
 enum call_kind { CALL_UNKNOWN, CALL_FUNCTION, CALL_CUSTOM, CALL_HOSTED };
-struct responses_call {
-    struct slice id;
-    enum call_kind kind;
-};
-
-/* Seeded by where the table lies, so that nobody can choose ids that meet. */
-static struct responses_call *call_slot(const struct responses_calls *c, struct slice id) {
-    uint64_t hash = 0xcbf29ce484222325u ^ (uint64_t)(uintptr_t)c->slots;
-    for (size_t i = 0; i < id.len; i++) {
-        hash = (hash ^ (unsigned char)id.ptr[i]) * 0x100000001b3u;
-        hash ^= hash >> 29;
-    }
-    for (size_t at = hash & (c->cap - 1);; at = (at + 1) & (c->cap - 1)) {
-        if (!c->slots[at].id.ptr || slice_eq(c->slots[at].id, id)) return &c->slots[at];
-    }
-}
-
-static void calls_grow(struct responses_calls *c, struct arena *a) {
-    struct responses_calls old = *c;
-    c->cap = old.cap ? old.cap * 4 : 64;
-    c->slots = arena_alloc(a, c->cap * sizeof *c->slots);
-    for (size_t i = 0; i < old.cap; i++) {
-        if (old.slots[i].id.ptr) *call_slot(c, old.slots[i].id) = old.slots[i];
-    }
-}
 
 static void calls_note(struct responses_reader *r, struct slice id, enum call_kind kind) {
-    struct responses_calls *c = &r->calls;
     if (!id.ptr) return;
-    if (c->n * 2 >= c->cap) calls_grow(c, r->a);
-    struct responses_call *call = call_slot(c, id);
-    c->n += !call->id.ptr;
-    *call = (struct responses_call){id, kind};
+    enum call_kind *value = arena_alloc(r->a, sizeof *value);
+    *value = kind;
+    string_map_put(&r->calls, id, value);
 }
 
 static enum call_kind calls_find(const struct responses_reader *r, struct slice id) {
-    if (!id.ptr || r->calls.cap == 0) return CALL_UNKNOWN;
-    return call_slot(&r->calls, id)->kind;
+    const enum call_kind *kind = id.ptr ? string_map_get(&r->calls, id) : NULL;
+    return kind ? *kind : CALL_UNKNOWN;
 }
 
 /* ---- messages that grow ---- */

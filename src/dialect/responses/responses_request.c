@@ -259,7 +259,8 @@ int responses_decode_request(struct slice body, struct arena *a, struct llm_requ
                              struct request_fault *fault) {
     struct slice values[N_MEMBERS] = {{NULL, 0}};
     request_init(out, "responses");
-    struct responses_reader r = {.a = a, .rq = out, .fault = fault, .params_end = &out->params};
+    struct responses_reader r = {
+        .a = a, .rq = out, .fault = fault, .params_end = &out->params, .calls = {.a = a}};
     int rc = responses_peek_request(body, a, &out->env, fault);
     out->store = out->env.store;
     if (rc == 0) rc = request_check_size(body, fault);

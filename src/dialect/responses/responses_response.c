@@ -41,8 +41,8 @@ static void send_parts(struct replay *r, const struct answer_block *k) {
     send_text(r, k, from, k->text.len);
 }
 
-/* Whether a token object stands for what `text` begins with, as far as it says; out_len: how much.
- * */
+/* Whether a token object stands for what `text` begins with, as far as it says; out_len: how
+ * much. */
 static bool is_token_of(struct slice token, struct slice text, size_t *out_len) {
     struct json_member m;
     struct buf said;

@@ -3,24 +3,10 @@
 #ifndef PENSTOCK_TESTS_DIALECT_TEST_H
 #define PENSTOCK_TESTS_DIALECT_TEST_H
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#include <cmocka.h>
-
 #include "base/json_scan.h"
 #include "base/mem.h"
 #include "dialect/dialect.h"
-
-#define TEST_BYTES ((size_t)64 << 20)
-
-static inline void put(struct buf *b, struct slice s) {
-    assert_int_equal(buf_append(b, s), 0);
-}
+#include "slice_test.h"
 
 static inline void put_quoted(struct buf *b, struct slice s) {
     put(b, SLICE("\""));
@@ -130,6 +116,7 @@ static inline void put_event(struct buf *b, const struct event *ev) {
     if (ev->flags & EVF_CONTENT) put(b, SLICE(" +content"));
     if (ev->flags & EVF_SYNTH) put(b, SLICE(" +synth"));
     if (ev->flags & EVF_RECAP) put(b, SLICE(" +recap"));
+    if (ev->flags & EVF_BROKEN) put(b, SLICE(" +broken"));
     if (ev->flags & EVF_LAST_IN_FRAME) put(b, SLICE(" +last"));
     put(b, SLICE("\n"));
 }
@@ -137,16 +124,6 @@ static inline void put_event(struct buf *b, const struct event *ev) {
 static inline int collect_event(void *self, const struct event *ev) {
     put_event(self, ev);
     return 0;
-}
-
-static inline void assert_slices(struct slice a, struct slice b) {
-    if (slice_eq(a, b)) return;
-    size_t same = 0;
-    while (same < a.len && same < b.len && a.ptr[same] == b.ptr[same]) same++;
-    size_t from = same > 300 ? same - 300 : 0;
-    fprintf(stderr, "differs at byte %zu\n---- got:\n%.*s\n---- expected:\n%.*s\n", same,
-            SLICE_FMT(slice_sub(a, from, 600)), SLICE_FMT(slice_sub(b, from, 600)));
-    fail();
 }
 
 #endif

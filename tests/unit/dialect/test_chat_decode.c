@@ -103,6 +103,94 @@ static void deep_nesting_is_refused(void **state) {
     dialect_chat.decoder_free(d);
 }
 
+static int keep_text(void *self, const struct event *ev) {
+    if (ev->kind == EV_DELTA) put(self, ev->text);
+    return 0;
+}
+
+/* As in streams, whose parser sees to it. Half a character in an escape is one, too. */
+static void ill_formed_bodies_are_decoded_as_text(void **state) {
+    (void)state;
+    struct buf text;
+    struct event_sink sink = {keep_text, &text};
+    struct err e;
+    buf_init(&text, TEST_BYTES);
+    assert_int_equal(
+        dialect_chat.decode_response(SLICE("{\"choices\":[{\"index\":0,\"message\":{\"content\":"
+                                           "\"a\xff\xe2\x82 \\ud83d\"},\"finish_reason\":\"stop\"}]}"),
+                                     &sink, &e),
+        0);
+    assert_slices(buf_slice(&text), SLICE("a\xef\xbf\xbd\xef\xbf\xbd \xef\xbf\xbd"));
+    buf_dispose(&text);
+}
+
+/* What it says would be lost to clients of another dialect. */
+static void a_text_of_another_type_breaks_its_chunk(void **state) {
+    (void)state;
+    static const char *const deltas[] = {
+        "\"content\":7", "\"content\":true", "\"content\":{}", "\"content\":[7]",
+        "\"content\":[{\"type\":\"text\",\"text\":7}]", "\"refusal\":7",
+        "\"reasoning_content\":7", "\"reasoning\":7", "\"reasoning_details\":7",
+        "\"thinking_blocks\":{}", "\"tool_calls\":7", "\"tool_calls\":[7]",
+        "\"tool_calls\":[{\"index\":0,\"function\":7}]",
+        "\"tool_calls\":[{\"index\":0,\"function\":{\"name\":7}}]",
+        "\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":7}}]",
+        "\"function_call\":7", "\"audio\":7",
+    };
+    static const char *const chunks[] = {
+        "{\"choices\":7}",
+        "{\"choices\":[7]}",
+        "{\"choices\":[{\"delta\":7}]}",
+    };
+    unsigned n = 0;
+    struct event_sink sink = {count, &n};
+    char chunk[300];
+    struct err e;
+    for (size_t i = 0; i < sizeof deltas / sizeof *deltas; i++) {
+        struct decoder *d = dialect_chat.decoder_new();
+        snprintf(chunk, sizeof chunk, "{\"choices\":[{\"index\":0,\"delta\":{%s}}]}", deltas[i]);
+        if (feed(d, slice_cstr(chunk), &sink, &e) != -ERR_PROTOCOL) fail_msg("%s", chunk);
+        dialect_chat.decoder_free(d);
+    }
+    for (size_t i = 0; i < sizeof chunks / sizeof *chunks; i++) {
+        struct decoder *d = dialect_chat.decoder_new();
+        if (feed(d, slice_cstr(chunks[i]), &sink, &e) != -ERR_PROTOCOL) fail_msg("%s", chunks[i]);
+        dialect_chat.decoder_free(d);
+    }
+    assert_int_equal(dialect_chat.decode_response(SLICE("{\"choices\":[{\"index\":0}]}"), &sink, &e),
+                     -ERR_PROTOCOL);
+    assert_int_equal(
+        dialect_completions.decode_response(SLICE("{\"choices\":[{\"index\":0}]}"), &sink, &e),
+        -ERR_PROTOCOL);
+}
+
+static void what_says_nothing_breaks_no_chunk(void **state) {
+    (void)state;
+    static const char *const deltas[] = {
+        "", "\"content\":null", "\"content\":[]", "\"refusal\":null,\"tool_calls\":null",
+        "\"tool_calls\":[]", "\"tool_calls\":\"\"", "\"function_call\":\"\",\"audio\":null",
+        "\"reasoning\":null,\"reasoning_content\":null,\"reasoning_details\":[]",
+        "\"reasoning\":{\"effort\":\"low\"}", "\"role\":7,\"later\":7",
+        "\"tool_calls\":[{\"index\":0,\"id\":null,\"function\":{\"name\":null,\"arguments\":null}}]",
+    };
+    unsigned n = 0;
+    struct event_sink sink = {count, &n};
+    struct decoder *d = dialect_chat.decoder_new();
+    char chunk[300];
+    struct err e;
+    for (size_t i = 0; i < sizeof deltas / sizeof *deltas; i++) {
+        snprintf(chunk, sizeof chunk, "{\"choices\":[{\"index\":0,\"delta\":{%s}}]}", deltas[i]);
+        if (feed(d, slice_cstr(chunk), &sink, &e)) fail_msg("%s: %s", chunk, e.text);
+    }
+    assert_int_equal(feed(d, SLICE("{\"choices\":[{\"index\":0,\"delta\":null,"
+                                   "\"finish_reason\":\"stop\"}]}"), &sink, &e), 0);
+    assert_int_equal(feed(d, SLICE("{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},"
+                                   "\"finish_reason\":\"stop\"}]}"), &sink, &e), 0);
+    assert_int_equal(feed(d, SLICE("{\"choices\":null,\"usage\":{}}"), &sink, &e), 0);
+    assert_int_equal(feed(d, SLICE(CHUNK("\"content\":\"late\"")), &sink, &e), -ERR_PROTOCOL);
+    dialect_chat.decoder_free(d);
+}
+
 static int check_large(void *self, const struct event *ev) {
     size_t *len = self;
     if (ev->kind == EV_DELTA) {
@@ -249,6 +337,9 @@ int main(void) {
         cmocka_unit_test(too_many_calls_are_a_protocol_error),
         cmocka_unit_test(a_name_without_end_is_a_protocol_error),
         cmocka_unit_test(deep_nesting_is_refused),
+        cmocka_unit_test(a_text_of_another_type_breaks_its_chunk),
+        cmocka_unit_test(ill_formed_bodies_are_decoded_as_text),
+        cmocka_unit_test(what_says_nothing_breaks_no_chunk),
         cmocka_unit_test(large_chunks_are_read),
         cmocka_unit_test(steady_state_does_not_allocate),
         cmocka_unit_test(whole_answers_are_the_same_events),

@@ -1,11 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dialect_test.h"
+#include "error_test.h"
 
-static const struct row {
-    unsigned status;
-    const char *body;
-    const char *error; /* as put_api_error writes it */
-} rows[] = {
+static const struct error_read rows[] = {
     {404,
      "{\"error\":{\"message\":\"no such "
      "model\",\"type\":\"invalid_request_error\",\"param\":\"model\",\"code\":\"model_not_found\"}"
@@ -65,17 +61,8 @@ static const struct row {
 
 static void every_known_form_is_read(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-        struct arena *a = arena_new();
-        struct api_error er;
-        struct buf b;
-        buf_init(&b, TEST_BYTES);
-        dialect_chat.decode_error(rows[i].status, slice_cstr(rows[i].body), a, &er);
-        put_api_error(&b, &er);
-        assert_slices(buf_slice(&b), slice_cstr(rows[i].error));
-        buf_dispose(&b);
-        arena_free(a);
-    }
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        assert_error_is_read(&dialect_chat, &rows[i]);
 }
 
 static void a_long_page_is_cut_between_characters(void **state) {
@@ -103,10 +90,7 @@ static void deep_nesting_is_text(void **state) {
 
 static void one_form_is_written(void **state) {
     (void)state;
-    static const struct {
-        struct api_error er;
-        const char *body;
-    } cases[] = {
+    static const struct error_written cases[] = {
         {{.status = 404,
           .message = {"a\"b", 3},
           .type = {"t", 1},
@@ -127,32 +111,13 @@ static void one_form_is_written(void **state) {
          "{\"error\":{\"message\":\"m\",\"type\":\"invalid_request_error\",\"param\":null,\"code\":"
          "null,\"innererror\":{\"a\": 1}}}"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct buf b, event;
-        buf_init(&b, TEST_BYTES);
-        buf_init(&event, TEST_BYTES);
-        assert_int_equal(dialect_chat.encode_error(&cases[i].er, &b), 0);
-        assert_slices(buf_slice(&b), slice_cstr(cases[i].body));
-        assert_int_equal(dialect_chat.encode_error_event(&cases[i].er, NULL, &event), 0);
-        assert_int_equal(event.len, b.len + 8);
-        assert_memory_equal(event.ptr, "data: ", 6);
-        assert_memory_equal(event.ptr + 6, b.ptr, b.len);
-        assert_memory_equal(event.ptr + 6 + b.len, "\n\n", 2);
-        buf_dispose(&b);
-        buf_dispose(&event);
-    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_error_is_written(&dialect_chat, &cases[i], SLICE("data: "));
 }
 
 static void all_or_nothing(void **state) {
     (void)state;
-    struct api_error er = {.status = 500, .message = SLICE("message")};
-    for (size_t max = 0; max < 70; max++) {
-        struct buf b;
-        buf_init(&b, max);
-        assert_int_equal(dialect_chat.encode_error_event(&er, NULL, &b), -ERR_LIMIT);
-        assert_int_equal(b.len, 0);
-        buf_dispose(&b);
-    }
+    assert_error_event_is_whole(&dialect_chat, 70);
 }
 
 int main(void) {

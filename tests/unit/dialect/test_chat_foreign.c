@@ -1,18 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests that came in another dialect's words as chat bodies. Where it is shorter, the model's
  * request is made by reading a chat body and calling it another's. JSON is written with ' for ". */
-#include "dialect_test.h"
+#include "request_test.h"
 
 #include "dialect/translation.h"
-
-/* A new string in the arena. */
-static struct slice q(struct arena *a, const char *text) {
-    struct slice s = arena_dup(a, slice_cstr(text));
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] == '\'') ((char *)(uintptr_t)s.ptr)[i] = '"';
-    }
-    return s;
-}
 
 static const struct capabilities openai = {.family = PROOF_OPENAI,
                                            .max_tokens = MAX_TOKENS_COMPLETION,
@@ -391,7 +382,7 @@ static void encode(const struct row *row, struct arena *a, struct translation *t
     struct llm_request rq;
     *t = (struct translation){
         .arena = a, .from = &dialect_chat, .to = &dialect_chat, .caps = row->caps};
-    assert_int_equal(dialect_chat.decode_request(q(a, row->in), a, &rq, fault), 0);
+    assert_int_equal(dialect_chat.decode_request(json(a, row->in), a, &rq, fault), 0);
     rq.origin = row->origin;
     if (row->change) row->change(&rq, a);
     buf_init(out, TEST_BYTES);
@@ -416,7 +407,7 @@ static void foreign_requests_are_written(void **state) {
             assert_true(fault.message[0]);
             assert_int_equal(out.len, 0);
         } else {
-            struct slice want = q(a, row->out);
+            struct slice want = json(a, row->out);
             if (rc || !slice_eq(buf_slice(&out), want)) print_error("%s\n", row->name);
             assert_int_equal(rc, 0);
             assert_slices(buf_slice(&out), want);
@@ -440,7 +431,7 @@ static void a_full_buffer_is_told(void **state) {
             arena_free(a);
             continue;
         }
-        assert_int_equal(dialect_chat.decode_request(q(a, rows[i].in), a, &rq, &fault), 0);
+        assert_int_equal(dialect_chat.decode_request(json(a, rows[i].in), a, &rq, &fault), 0);
         rq.origin = rows[i].origin;
         for (size_t max = 0; max < 60; max += 13) {
             buf_init(&out, max);
@@ -456,7 +447,7 @@ static void a_full_buffer_is_told(void **state) {
 
 static void decode(struct arena *a, const char *body, struct llm_request *rq) {
     struct request_fault fault;
-    int rc = dialect_chat.decode_request(q(a, body), a, rq, &fault);
+    int rc = dialect_chat.decode_request(json(a, body), a, rq, &fault);
     if (rc) print_error("%s: %s\n", body, fault.message);
     assert_int_equal(rc, 0);
 }
@@ -558,7 +549,7 @@ static void wrong_types_are_refused(void **state) {
         struct arena *a = arena_new();
         struct llm_request rq;
         struct request_fault fault;
-        assert_int_equal(dialect_chat.decode_request(q(a, bodies[i][0]), a, &rq, &fault),
+        assert_int_equal(dialect_chat.decode_request(json(a, bodies[i][0]), a, &rq, &fault),
                          -ERR_USAGE);
         assert_string_equal(fault.param, bodies[i][1]);
         arena_free(a);

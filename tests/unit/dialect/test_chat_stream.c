@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Properties over random answers: what is encoded is decoded again as it was; a stream, put
  * together, is the whole answer; and the written stream keeps the rules that clients need. */
-#include "dialect_test.h"
+#include "stream_test.h"
 
 #include <yyjson.h>
-
-#include "base/random.h"
 
 #define ROUNDS 1500
 #define MAX_EVENTS 400
@@ -24,30 +22,6 @@ static struct event *add(struct script *s, enum event_kind kind) {
     assert_true(s->n < MAX_EVENTS);
     s->events[s->n] = (struct event){.kind = kind};
     return &s->events[s->n++];
-}
-
-static struct slice random_text(struct rng *g, struct arena *a) {
-    static const char *const bits[] = {"a",
-                                       " whale",
-                                       "\"",
-                                       "\\",
-                                       "\n",
-                                       "\xc3\xa9",
-                                       "\xe2\x82\xac",
-                                       "\xf0\x9f\x98\x80",
-                                       "{\"x\":",
-                                       "}",
-                                       "\t\x01",
-                                       "\"}],\"usage\":",
-                                       "data: [DONE]\n\n",
-                                       "\xe2\x80\xa8"};
-    struct buf b;
-    buf_init(&b, 4096);
-    for (uint64_t n = 1 + rng_below(g, 4); n > 0; n--)
-        put(&b, slice_cstr(bits[rng_below(g, sizeof bits / sizeof *bits)]));
-    struct slice s = arena_dup(a, buf_slice(&b));
-    buf_dispose(&b);
-    return s;
 }
 
 /* State of one choice while its script is written. */
@@ -239,46 +213,8 @@ static int collect_said(void *self, const struct event *ev) {
     return 0;
 }
 
-static void encode(const struct script *s, struct buf *out) {
-    struct encoder_options o = {.id = SLICE("x"), .model = SLICE("y"), .include_usage = true};
-    struct encoder *x = dialect_chat.encoder_new(&o);
-    for (unsigned i = 0; i < s->n; i++)
-        assert_int_equal(dialect_chat.encoder_event(x, &s->events[i], out), 0);
-    dialect_chat.encoder_free(x);
-}
-
-/* ---- the other way ---- */
-
-struct reader {
-    struct decoder *d;
-    const struct event_sink *sink;
-};
-
-static int on_frame(void *self, const struct sse_frame *f) {
-    struct reader *r = self;
-    struct err e;
-    assert_int_equal(sse_frame_verdict(f), SSE_PASS);
-    int rc = dialect_chat.decoder_feed(r->d, f, r->sink, &e);
-    if (rc) print_error("%s: %.*s\n", e.text, SLICE_FMT(f->data));
-    return rc;
-}
-
-static void decode(struct slice bytes, struct rng *g, const struct event_sink *sink) {
-    struct reader r = {dialect_chat.decoder_new(), sink};
-    struct sse_sink frames = {on_frame, &r};
-    struct sse_parser p;
-    sse_parser_init(&p, NULL);
-    while (bytes.len > 0) {
-        size_t n = 1 + rng_below(g, 600);
-        struct slice piece = slice_sub(bytes, 0, n);
-        assert_int_equal(sse_parser_feed(&p, piece, &frames, NULL), 0);
-        bytes = slice_from(bytes, piece.len);
-    }
-    assert_int_equal(sse_parser_finish(&p, &frames, NULL), 0);
-    assert_int_equal(dialect_chat.decoder_finish(r.d, sink, NULL), 0);
-    dialect_chat.decoder_free(r.d);
-    sse_parser_dispose(&p);
-}
+static const struct encoder_options options = {
+    .id = {"x", 1}, .model = {"y", 1}, .include_usage = true};
 
 static void what_is_encoded_is_decoded(void **state) {
     (void)state;
@@ -287,65 +223,22 @@ static void what_is_encoded_is_decoded(void **state) {
     for (int round = 0; round < ROUNDS; round++) {
         struct arena *a = arena_new();
         struct script *s = arena_alloc(a, sizeof *s);
-        struct buf wire, before, after;
-        struct event_sink sink = {collect_said, &after};
-        buf_init(&wire, TEST_BYTES);
-        buf_init(&before, TEST_BYTES);
-        buf_init(&after, TEST_BYTES);
         make_script(s, &g, a);
-        encode(s, &wire);
-        for (unsigned i = 0; i < s->n; i++) collect_said(&before, &s->events[i]);
-        decode(buf_slice(&wire), &g, &sink);
-        assert_slices(buf_slice(&after), buf_slice(&before));
-        buf_dispose(&wire);
-        buf_dispose(&before);
-        buf_dispose(&after);
+        assert_comes_back(&dialect_chat, &options, s->events, s->n, &g, collect_said);
         arena_free(a);
     }
 }
 
-/* ---- the stream, put together, is the whole answer ---- */
-
-static int reduce(void *self, const struct event *ev) {
-    return answer_add(self, ev);
-}
-
-static void write_body(const struct answer *an, struct buf *out) {
-    struct encoder_options o = {.id = SLICE("x"), .model = SLICE("y"), .created = 1};
-    buf_init(out, TEST_BYTES);
-    assert_int_equal(dialect_chat.encode_response(an, &o, out), 0);
-    assert_int_equal(json_scan_object(buf_slice(out), 128, NULL, NULL, NULL), 0);
-}
-
 static void streamed_and_whole_are_the_same(void **state) {
     (void)state;
+    static const struct encoder_options body = {.id = {"x", 1}, .model = {"y", 1}, .created = 1};
     struct rng g;
     rng_seed(&g, 5);
     for (int round = 0; round < ROUNDS; round++) {
         struct arena *a = arena_new();
         struct script *s = arena_alloc(a, sizeof *s);
-        struct answer *direct = answer_new(TEST_BYTES), *streamed = answer_new(TEST_BYTES),
-                      *whole = answer_new(TEST_BYTES);
-        struct event_sink to_streamed = {reduce, streamed}, to_whole = {reduce, whole};
-        struct buf wire, x, y, z;
-        buf_init(&wire, TEST_BYTES);
         make_script(s, &g, a);
-        encode(s, &wire);
-        for (unsigned i = 0; i < s->n; i++) assert_int_equal(answer_add(direct, &s->events[i]), 0);
-        decode(buf_slice(&wire), &g, &to_streamed);
-        write_body(direct, &x);
-        write_body(streamed, &y);
-        assert_slices(buf_slice(&y), buf_slice(&x));
-        assert_int_equal(dialect_chat.decode_response(buf_slice(&x), &to_whole, NULL), 0);
-        write_body(whole, &z);
-        assert_slices(buf_slice(&z), buf_slice(&x));
-        answer_free(direct);
-        answer_free(streamed);
-        answer_free(whole);
-        buf_dispose(&wire);
-        buf_dispose(&x);
-        buf_dispose(&y);
-        buf_dispose(&z);
+        assert_whole_is_streamed(&dialect_chat, &options, &body, s->events, s->n, &g);
         arena_free(a);
     }
 }
@@ -429,7 +322,7 @@ static void written_streams_keep_the_rules(void **state) {
         struct buf wire;
         buf_init(&wire, TEST_BYTES);
         make_script(s, &g, a);
-        encode(s, &wire);
+        encode_stream(&dialect_chat, &options, s->events, s->n, &wire);
         sse_parser_init(&p, NULL);
         assert_int_equal(sse_parser_feed(&p, buf_slice(&wire), &sink, NULL), 0);
         assert_true(sse_parser_at_border(&p));
@@ -443,25 +336,14 @@ static void written_streams_keep_the_rules(void **state) {
 
 static void a_frame_is_whole_or_not_there(void **state) {
     (void)state;
+    static const struct encoder_options o = {.id = {"x", 1}, .model = {"y", 1}};
     struct rng g;
     rng_seed(&g, 13);
     for (size_t max = 0; max < 4000; max += 13) {
         struct arena *a = arena_new();
         struct script *s = arena_alloc(a, sizeof *s);
-        struct encoder_options o = {.id = SLICE("x"), .model = SLICE("y")};
-        struct encoder *x = dialect_chat.encoder_new(&o);
-        struct buf wire;
-        buf_init(&wire, max);
         make_script(s, &g, a);
-        for (unsigned i = 0; i < s->n; i++) {
-            int rc = dialect_chat.encoder_event(x, &s->events[i], &wire);
-            assert_true(rc == 0 || rc == -ERR_LIMIT);
-            assert_true(wire.len == 0 ||
-                        (wire.ptr[wire.len - 1] == '\n' && wire.ptr[wire.len - 2] == '\n'));
-            if (rc) break;
-        }
-        dialect_chat.encoder_free(x);
-        buf_dispose(&wire);
+        assert_frames_are_whole(&dialect_chat, &o, s->events, s->n, max);
         arena_free(a);
     }
 }

@@ -1,18 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The legacy dialect: what its golden transcripts do not show. JSON is written with ' for ". */
-#include "dialect_test.h"
-
-#include <yyjson.h>
+#include "request_test.h"
 
 #include "dialect/translation.h"
-
-static struct slice q(struct arena *a, const char *text) {
-    struct slice s = arena_dup(a, slice_cstr(text));
-    for (size_t i = 0; i < s.len; i++) {
-        if (s.ptr[i] == '\'') ((char *)(uintptr_t)s.ptr)[i] = '"';
-    }
-    return s;
-}
 
 #define R(rest) "{'model':'m'," rest "}"
 #define P(rest) "{'model':'m','prompt':'hi'" rest "}"
@@ -32,7 +22,7 @@ static void prompts_of_every_form_are_accepted(void **state) {
         struct arena *a = arena_new();
         struct envelope env;
         struct request_fault fault;
-        int rc = dialect_completions.peek_request(q(a, bodies[i]), a, &env, &fault);
+        int rc = dialect_completions.peek_request(json(a, bodies[i]), a, &env, &fault);
         if (rc) print_error("%s: %s\n", bodies[i], fault.message);
         assert_int_equal(rc, 0);
         arena_free(a);
@@ -44,14 +34,14 @@ static void the_envelope_is_found(void **state) {
     struct arena *a = arena_new();
     struct envelope env;
     struct request_fault fault;
-    assert_int_equal(dialect_completions.peek_request(q(a, P("")), a, &env, &fault), 0);
+    assert_int_equal(dialect_completions.peek_request(json(a, P("")), a, &env, &fault), 0);
     assert_slices(env.model, SLICE("m"));
     assert_int_equal(env.max_tokens, 16);
     assert_int_equal(env.n, 1);
     assert_false(env.stream);
     assert_int_equal(
         dialect_completions.peek_request(
-            q(a, P(",'max_tokens':7,'n':3,'stream':true,'stream_options':{'include_usage':true}")),
+            json(a, P(",'max_tokens':7,'n':3,'stream':true,'stream_options':{'include_usage':true}")),
             a, &env, &fault),
         0);
     assert_int_equal(env.max_tokens, 7);
@@ -60,23 +50,14 @@ static void the_envelope_is_found(void **state) {
     arena_free(a);
 }
 
-struct refusal {
-    const char *body, *code, *param;
-};
-
 static void check_refusals(const struct refusal *rows, size_t n,
                            int (*read)(struct slice body, struct arena *a,
                                        struct request_fault *fault)) {
     for (size_t i = 0; i < n; i++) {
         struct arena *a = arena_new();
         struct request_fault fault = {.code = NULL};
-        int rc = read(q(a, rows[i].body), a, &fault);
-        if (rc != -ERR_USAGE) print_error("%s\n", rows[i].body);
-        assert_int_equal(rc, -ERR_USAGE);
-        assert_string_equal(fault.param, rows[i].param);
-        if (rows[i].code) assert_string_equal(fault.code, rows[i].code);
-        else assert_null(fault.code);
-        assert_true(fault.message[0]);
+        int rc = read(json(a, rows[i].body), a, &fault);
+        assert_fault(&rows[i], rc, &fault);
         arena_free(a);
     }
 }
@@ -143,7 +124,7 @@ static void requests_are_understood(void **state) {
     struct request_fault fault;
     assert_int_equal(
         dialect_completions.decode_request(
-            q(a, R("'prompt':['one'],'temperature':0.70,'stop':['a'],'user':'u','seed':1,'odd':1,"
+            json(a, R("'prompt':['one'],'temperature':0.70,'stop':['a'],'user':'u','seed':1,'odd':1,"
                    "'logprobs':null,'echo':false,'best_of':null,'suffix':null,'n':2,"
                    "'max_tokens':9")),
             a, &rq, &fault),
@@ -163,21 +144,9 @@ static void requests_are_understood(void **state) {
     assert_int_equal(rq.env.max_tokens, 9);
     for (const struct field *f = rq.params; f; f = f->next)
         assert_int_equal(f->is_understood, !slice_eq(f->key, SLICE("odd")));
-    assert_int_equal(dialect_completions.decode_request(q(a, "{'model':'m'}"), a, &rq, &fault), 0);
+    assert_int_equal(dialect_completions.decode_request(json(a, "{'model':'m'}"), a, &rq, &fault), 0);
     assert_slices(rq.messages->parts[0].text, SLICE("<|endoftext|>"));
     arena_free(a);
-}
-
-static void assert_same_json(struct slice x, struct slice y) {
-    yyjson_doc *a = yyjson_read(x.ptr, x.len, YYJSON_READ_NUMBER_AS_RAW),
-               *b = yyjson_read(y.ptr, y.len, YYJSON_READ_NUMBER_AS_RAW);
-    assert_non_null(a);
-    assert_non_null(b);
-    bool same = yyjson_equals(yyjson_doc_get_root(a), yyjson_doc_get_root(b));
-    if (!same) print_error("%.*s\nbecame\n%.*s\n", SLICE_FMT(x), SLICE_FMT(y));
-    assert_true(same);
-    yyjson_doc_free(a);
-    yyjson_doc_free(b);
 }
 
 static void requests_round_trip(void **state) {
@@ -194,7 +163,7 @@ static void requests_round_trip(void **state) {
         struct request_fault fault;
         struct buf out;
         buf_init(&out, TEST_BYTES);
-        struct slice body = q(a, bodies[i]);
+        struct slice body = json(a, bodies[i]);
         assert_int_equal(dialect_completions.decode_request(body, a, &rq, &fault), 0);
         assert_int_equal(dialect_completions.encode_request(&rq, NULL, &out, NULL), 0);
         assert_same_json(body, buf_slice(&out));
@@ -219,13 +188,13 @@ static void a_prompt_becomes_a_conversation(void **state) {
     struct buf out;
     buf_init(&out, TEST_BYTES);
     assert_int_equal(dialect_completions.decode_request(
-                         q(a, P(",'temperature':0.70,'stop':'END','n':2,'seed':3,'user':'u',"
+                         json(a, P(",'temperature':0.70,'stop':'END','n':2,'seed':3,'user':'u',"
                                 "'stream':true,'odd':1")),
                          a, &rq, &fault),
                      0);
     assert_int_equal(dialect_chat.encode_request(&rq, &t, &out, &fault), 0);
     assert_slices(buf_slice(&out),
-                  q(a, "{'model':'m','messages':[{'role':'user','content':'hi'}],'max_tokens':16,"
+                  json(a, "{'model':'m','messages':[{'role':'user','content':'hi'}],'max_tokens':16,"
                        "'temperature':0.70,'seed':3,'n':2,'stop':['END'],'stream':true,"
                        "'stream_options':{'include_usage':true}}"));
     assert_string_equal(t.dropped, "user,odd");
@@ -262,12 +231,12 @@ static void only_one_text_is_a_prompt(void **state) {
         struct request_fault fault;
         struct buf out;
         buf_init(&out, TEST_BYTES);
-        assert_int_equal(dialect_chat.decode_request(q(a, rows[i].body), a, &rq, &fault), 0);
+        assert_int_equal(dialect_chat.decode_request(json(a, rows[i].body), a, &rq, &fault), 0);
         int rc = dialect_completions.encode_request(&rq, &t, &out, &fault);
         assert_int_equal(rc, rows[i].param ? -ERR_USAGE : 0);
         if (rows[i].param) assert_string_equal(fault.param, rows[i].param);
         if (rows[i].param) assert_non_null(strstr(fault.message, "'completions'"));
-        else assert_slices(buf_slice(&out), q(a, rows[i].out));
+        else assert_slices(buf_slice(&out), json(a, rows[i].out));
         buf_dispose(&out);
         arena_free(a);
     }
@@ -327,7 +296,7 @@ static void only_text_comes_out(void **state) {
             assert_int_equal(dialect_completions.encoder_event(x, &e[i], &out), 0);
         assert_slices(
             buf_slice(&out),
-            asked ? q(a, ": keep-alive\n\n" CHUNK("a\\'b", "null") ",'usage':null}\n\n" CHUNK(
+            asked ? json(a, ": keep-alive\n\n" CHUNK("a\\'b", "null") ",'usage':null}\n\n" CHUNK(
                              "", "'stop'") ",'usage':null}\n\ndata: " HEAD(
                              "text_completion") "],'usage':{'prompt_tokens':3,"
                                                 "'completion_tokens':2,'total_tokens':5,"
@@ -337,7 +306,7 @@ static void only_text_comes_out(void **state) {
                                                 "'accepted_prediction_tokens':0,"
                                                 "'rejected_prediction_tokens':0}}}\n\n"
                                                 "data: [DONE]\n\n")
-                  : q(a, ": keep-alive\n\n" CHUNK("a\\'b", "null") "}\n\n" CHUNK(
+                  : json(a, ": keep-alive\n\n" CHUNK("a\\'b", "null") "}\n\n" CHUNK(
                              "", "'stop'") "}\n\ndata: [DONE]\n\n"));
         dialect_completions.encoder_free(x);
         buf_dispose(&out);
@@ -362,7 +331,7 @@ static void whole_answers_are_written(void **state) {
         if (e[i].kind != EV_USAGE) assert_int_equal(answer_add(an, &e[i]), 0);
     }
     assert_int_equal(dialect_completions.encode_response(an, &o, &out), 0);
-    assert_slices(buf_slice(&out), q(a, HEAD("text_completion") "{'text':'a\\'b','index':0,"
+    assert_slices(buf_slice(&out), json(a, HEAD("text_completion") "{'text':'a\\'b','index':0,"
                                                                "'logprobs':null,'finish_reason':"
                                                                "'stop'}]}"));
     answer_free(an);
@@ -386,9 +355,9 @@ static void whole_answers_round_trip(void **state) {
     struct event_sink sink = {reduce, an};
     struct buf out;
     buf_init(&out, TEST_BYTES);
-    assert_int_equal(dialect_completions.decode_response(q(a, body), &sink, NULL), 0);
+    assert_int_equal(dialect_completions.decode_response(json(a, body), &sink, NULL), 0);
     assert_int_equal(dialect_completions.encode_response(an, &o, &out), 0);
-    assert_slices(buf_slice(&out), q(a, body));
+    assert_slices(buf_slice(&out), json(a, body));
     answer_free(an);
     buf_dispose(&out);
     arena_free(a);
@@ -409,7 +378,7 @@ static void pieces_of_probabilities_become_one(void **state) {
     at(&e[n++], EV_START, 0, 0)->u.start.origin = "completions";
     at(&e[n++], EV_BLOCK_BEGIN, 0, BLOCK_TEXT);
     for (unsigned i = 0; i < 2; i++) {
-        at(&e[n++], EV_OPAQUE, 0, BLOCK_TEXT)->raw_json = q(a, pieces[i]);
+        at(&e[n++], EV_OPAQUE, 0, BLOCK_TEXT)->raw_json = json(a, pieces[i]);
         at(&e[n++], EV_DELTA, 0, BLOCK_TEXT)->text = i ? SLICE("bc") : SLICE(" a");
     }
     at(&e[n++], EV_BLOCK_END, 0, BLOCK_TEXT);
@@ -417,7 +386,7 @@ static void pieces_of_probabilities_become_one(void **state) {
     for (unsigned i = 0; i < n; i++) assert_int_equal(answer_add(an, &e[i]), 0);
     assert_int_equal(dialect_completions.encode_response(an, &o, &out), 0);
     assert_slices(buf_slice(&out),
-                  q(a, HEAD("text_completion") "{'text':' abc','index':0,'logprobs':{'tokens':["
+                  json(a, HEAD("text_completion") "{'text':' abc','index':0,'logprobs':{'tokens':["
                                                "' a','b', 'c'],'token_logprobs':[-0.10],"
                                                "'top_logprobs':"
                                                "null,'text_offset':[4,6,7]},'finish_reason':"

@@ -255,6 +255,48 @@ static void deep_nesting_is_refused(void **state) {
     dialect_messages.decoder_free(d);
 }
 
+static void a_text_of_another_type_breaks_its_event(void **state) {
+    (void)state;
+    static const char *const events[] = {
+        "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":7}}",
+        "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"thinking_delta\","
+        "\"thinking\":{}}}",
+        "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"signature_delta\","
+        "\"signature\":7}}",
+        "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\","
+        "\"text\":7}}",
+        "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"tool_use\","
+        "\"id\":\"t\",\"name\":\"f\",\"input\":\"{}\"}}",
+    };
+    static const char *const bodies[] = {
+        "{\"type\":\"message\",\"stop_reason\":\"end_turn\",\"content\":7}",
+        "{\"type\":\"message\",\"stop_reason\":\"end_turn\",\"content\":[7]}",
+        "{\"type\":\"message\",\"stop_reason\":\"end_turn\",\"content\":[{\"type\":\"text\","
+        "\"text\":7}]}",
+    };
+    struct err e;
+    for (size_t i = 0; i < sizeof events / sizeof *events; i++) {
+        struct decoder *d = dialect_messages.decoder_new();
+        if (feed(d, events[i], &nowhere, &e) != -ERR_PROTOCOL) fail_msg("%s", events[i]);
+        dialect_messages.decoder_free(d);
+    }
+    for (size_t i = 0; i < sizeof bodies / sizeof *bodies; i++) {
+        if (dialect_messages.decode_response(slice_cstr(bodies[i]), &nowhere, &e) != -ERR_PROTOCOL)
+            fail_msg("%s", bodies[i]);
+    }
+    struct decoder *d = dialect_messages.decoder_new();
+    assert_int_equal(feed(d, "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{"
+                             "\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":\"\"}}",
+                          &nowhere, &e), 0);
+    assert_int_equal(feed(d, "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{"
+                             "\"type\":\"input_json_delta\",\"partial_json\":null}}",
+                          &nowhere, &e), 0);
+    assert_int_equal(feed(d, "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{"
+                             "\"type\":\"input_json_delta\",\"partial_json\":{}}}",
+                          &nowhere, &e), -ERR_PROTOCOL);
+    dialect_messages.decoder_free(d);
+}
+
 /* ---- the sink ---- */
 
 struct counting {
@@ -300,6 +342,7 @@ int main(void) {
         cmocka_unit_test(absurd_usage_keeps_its_counters),
         cmocka_unit_test(open_blocks_are_limited),
         cmocka_unit_test(deep_nesting_is_refused),
+        cmocka_unit_test(a_text_of_another_type_breaks_its_event),
         cmocka_unit_test(a_sink_that_stops_is_obeyed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

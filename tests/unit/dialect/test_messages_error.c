@@ -1,12 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "dialect_test.h"
+#include "error_test.h"
 
 static void any_provider_s_form_is_read(void **state) {
     (void)state;
-    static const struct {
-        unsigned status;
-        const char *body, *error;
-    } cases[] = {
+    static const struct error_read cases[] = {
         {529,
          "{\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"},"
          "\"request_id\":\"req_1\"}",
@@ -24,26 +21,13 @@ static void any_provider_s_form_is_read(void **state) {
         {502, "<html><title>502 Bad Gateway</title>", " 502 message=\"502 Bad Gateway\""},
         {500, "", " 500 message=\"the upstream answered with status 500 and no message\""},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct arena *a = arena_new();
-        struct api_error er;
-        struct buf b;
-        buf_init(&b, TEST_BYTES);
-        dialect_messages.decode_error(cases[i].status, slice_cstr(cases[i].body), a, &er);
-        put_api_error(&b, &er);
-        assert_slices(buf_slice(&b), slice_cstr(cases[i].error));
-        assert_int_equal(er.request_id.len, 0); /* that is ours to give */
-        buf_dispose(&b);
-        arena_free(a);
-    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_error_is_read(&dialect_messages, &cases[i]);
 }
 
 static void one_form_is_written(void **state) {
     (void)state;
-    static const struct {
-        struct api_error er;
-        const char *body;
-    } cases[] = {
+    static const struct error_written cases[] = {
         {{.status = 400, .message = {"a\"b\xff", 4}, .type = {"invalid_request_error", 21}},
          "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\",\"message\":"
          "\"a\\\"b\xef\xbf\xbd\"}}"},
@@ -59,20 +43,8 @@ static void one_form_is_written(void **state) {
         {{.message = {"m", 1}, .raw = {"{\"details\":[{\"@type\":\"x\"}]}", 27}},
          "{\"type\":\"error\",\"error\":{\"type\":\"api_error\",\"message\":\"m\"}}"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        struct buf b, event;
-        buf_init(&b, TEST_BYTES);
-        buf_init(&event, TEST_BYTES);
-        assert_int_equal(dialect_messages.encode_error(&cases[i].er, &b), 0);
-        assert_slices(buf_slice(&b), slice_cstr(cases[i].body));
-        assert_int_equal(dialect_messages.encode_error_event(&cases[i].er, NULL, &event), 0);
-        assert_int_equal(event.len, b.len + 21);
-        assert_memory_equal(event.ptr, "event: error\ndata: ", 19);
-        assert_memory_equal(event.ptr + 19, b.ptr, b.len);
-        assert_memory_equal(event.ptr + 19 + b.len, "\n\n", 2);
-        buf_dispose(&b);
-        buf_dispose(&event);
-    }
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        assert_error_is_written(&dialect_messages, &cases[i], SLICE("event: error\ndata: "));
 }
 
 static void a_status_has_its_type(void **state) {
@@ -114,14 +86,7 @@ static void a_status_has_its_type(void **state) {
 
 static void all_or_nothing(void **state) {
     (void)state;
-    struct api_error er = {.status = 500, .message = SLICE("message")};
-    for (size_t max = 0; max < 80; max++) {
-        struct buf b;
-        buf_init(&b, max);
-        assert_int_equal(dialect_messages.encode_error_event(&er, NULL, &b), -ERR_LIMIT);
-        assert_int_equal(b.len, 0);
-        buf_dispose(&b);
-    }
+    assert_error_event_is_whole(&dialect_messages, 80);
 }
 
 int main(void) {

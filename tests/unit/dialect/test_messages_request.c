@@ -1,35 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Requests of Anthropic's Messages: read, and written again as they came. */
-#include "dialect_test.h"
-
-#include <yyjson.h>
+#include "request_test.h"
 
 #include "dialect/estimate.h"
 #include "dialect/messages/messages-private.h"
-#include "dialect/messages/messages-request.h"
-
-static yyjson_doc *parse(struct slice s) {
-    yyjson_doc *doc = yyjson_read(s.ptr, s.len, YYJSON_READ_NUMBER_AS_RAW);
-    if (!doc) print_error("not JSON: %.*s\n", SLICE_FMT(s));
-    assert_non_null(doc);
-    return doc;
-}
-
-static void assert_same_json(struct slice a, struct slice b) {
-    yyjson_doc *x = parse(a), *y = parse(b);
-    bool same = yyjson_equals(yyjson_doc_get_root(x), yyjson_doc_get_root(y));
-    if (!same) print_error("%.*s\nbecame\n%.*s\n", SLICE_FMT(a), SLICE_FMT(b));
-    assert_true(same);
-    yyjson_doc_free(x);
-    yyjson_doc_free(y);
-}
 
 static void decode(struct slice body, struct arena *a, struct llm_request *rq) {
-    struct request_fault fault;
-    int rc = messages_decode_request(body, a, rq, &fault);
-    if (rc) print_error("%.*s\n%s (%s)\n", SLICE_FMT(body), fault.message, fault.param);
-    assert_int_equal(rc, 0);
-    assert_string_equal(rq->origin, "messages");
+    read_request(&dialect_messages, body, a, rq);
 }
 
 #define HEAD              "\"model\":\"m\",\"max_tokens\":9,"
@@ -537,20 +514,8 @@ static const struct {
 static void test_refused(void **state) {
     (void)state;
     for (size_t i = 0; i < sizeof refused / sizeof *refused; i++) {
-        struct arena *a = arena_new();
-        struct llm_request rq;
-        struct request_fault fault = {.code = "unset"};
-        int rc = messages_decode_request(slice_cstr(refused[i].body), a, &rq, &fault);
-        if (rc != -ERR_USAGE || strcmp(fault.param, refused[i].param) != 0)
-            print_error("%s: %d %s: %s\n", refused[i].body, rc, fault.param, fault.message);
-        assert_int_equal(rc, -ERR_USAGE);
-        assert_string_equal(fault.param, refused[i].param);
-        assert_true(fault.message[0] != '\0');
-        if (!refused[i].code)
-            assert_null(fault.code);
-        else
-            assert_string_equal(fault.code, refused[i].code);
-        arena_free(a);
+        struct refusal row = {refused[i].body, refused[i].code, refused[i].param};
+        assert_refused(&dialect_messages, &row);
     }
 }
 

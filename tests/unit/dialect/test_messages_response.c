@@ -92,7 +92,7 @@ static void strange_blocks_are_survived(void **state) {
     (void)state;
     struct buf b;
     struct err e;
-    expect_events(HEAD "[7,null,[],{\"type\":\"text\",\"text\":null},{\"type\":\"new\",\"x\":\n1}],"
+    expect_events(HEAD "[null,{\"type\":\"text\",\"text\":null},{\"type\":\"new\",\"x\":\n1}],"
                        "\"stop_reason\":\"end_turn\"}",
                   "start id=\"msg_1\" model=\"m\" role=\"assistant\"\n"
                   "block_begin 0/0 text\n"
@@ -103,6 +103,10 @@ static void strange_blocks_are_survived(void **state) {
                   "end +last\n");
     read_body(HEAD "[{\"x\":1}],\"stop_reason\":\"end_turn\"}", -ERR_PROTOCOL, &b, &e);
     assert_string_equal(e.text, "a block without a type");
+    buf_dispose(&b);
+    read_body(HEAD "[{\"type\":\"text\",\"text\":\"a\"},7],\"stop_reason\":\"end_turn\"}", -ERR_PROTOCOL,
+              &b, &e);
+    assert_string_equal(e.text, "a block that is not an object");
     buf_dispose(&b);
 }
 

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Properties over random answers, an upstream's own and foreign ones: what is encoded keeps the
  * grammar; it is decoded again as it was; and a stream, put together, is the whole answer. */
-#include "dialect_test.h"
-
-#include "base/random.h"
+#include "stream_test.h"
 
 #define ROUNDS     1500
 #define MAX_EVENTS 400
@@ -35,30 +33,6 @@ static struct event *add_of_block(struct script *s, enum event_kind kind) {
     return ev;
 }
 
-static struct slice random_text(struct script *s) {
-    static const char *const bits[] = {"a",
-                                       " whale",
-                                       "\"",
-                                       "\\",
-                                       "\n",
-                                       "\xc3\xa9",
-                                       "\xe2\x82\xac",
-                                       "\xf0\x9f\x98\x80",
-                                       "{\"x\":",
-                                       "}",
-                                       "\t\x01",
-                                       "\"}}\n\nevent: message_stop",
-                                       "data: [DONE]\n\n",
-                                       "\xe2\x80\xa8"};
-    struct buf b;
-    buf_init(&b, 4096);
-    for (uint64_t n = 1 + rng_below(s->g, 4); n > 0; n--)
-        put(&b, slice_cstr(bits[rng_below(s->g, sizeof bits / sizeof *bits)]));
-    struct slice text = arena_dup(s->a, buf_slice(&b));
-    buf_dispose(&b);
-    return text;
-}
-
 static void add_delta(struct script *s, struct slice text) {
     struct event *ev = add_of_block(s, EV_DELTA);
     ev->flags = EVF_CONTENT;
@@ -77,7 +51,7 @@ static struct event *begin(struct script *s, enum block_kind kind) {
 static void add_text(struct script *s) {
     begin(s, s->is_foreign && rng_below(s->g, 5) == 0 ? BLOCK_REFUSAL : BLOCK_TEXT);
     for (uint64_t n = rng_below(s->g, 5); n > 0; n--) {
-        add_delta(s, random_text(s));
+        add_delta(s, random_text(s->g, s->a));
         if (rng_below(s->g, 4) > 0) continue;
         struct event *ev = add_of_block(s, EV_ANNOTATION);
         ev->raw_json = SLICE("{\"type\":\"char_location\",\"n\":1.0}");
@@ -88,7 +62,7 @@ static void add_text(struct script *s) {
 static void add_reasoning(struct script *s) {
     begin(s, BLOCK_REASONING);
     for (uint64_t n = rng_below(s->g, 4); n > 0; n--) {
-        add_delta(s, random_text(s));
+        add_delta(s, random_text(s->g, s->a));
         if (s->is_foreign && n > 1 && rng_below(s->g, 4) == 0) add_of_block(s, EV_PART);
     }
     if (rng_below(s->g, 2)) add_of_block(s, EV_SIGNATURE)->text = SLICE("c2ln+/==");
@@ -98,7 +72,7 @@ static void add_reasoning(struct script *s) {
 
 static void add_redacted(struct script *s) {
     begin(s, BLOCK_REDACTED);
-    add_of_block(s, EV_SIGNATURE)->text = random_text(s);
+    add_of_block(s, EV_SIGNATURE)->text = random_text(s->g, s->a);
     add_of_block(s, EV_BLOCK_END);
 }
 
@@ -113,7 +87,7 @@ static void add_args(struct script *s) {
     struct buf b;
     buf_init(&b, 4096);
     put(&b, SLICE("{\"a\": "));
-    put_quoted(&b, random_text(s));
+    put_quoted(&b, random_text(s->g, s->a));
     put(&b, SLICE(",\"n\":9007199254740993.0,\"l\":[{},[]]}"));
     struct slice rest = arena_dup(s->a, buf_slice(&b));
     buf_dispose(&b);
@@ -133,14 +107,14 @@ static enum block_kind call_kind(struct script *s) {
 static void add_call(struct script *s) {
     struct event *ev = begin(s, call_kind(s));
     ev->flags = EVF_CONTENT;
-    ev->u.begin.name = random_text(s);
+    ev->u.begin.name = random_text(s->g, s->a);
     ev->u.begin.wire_index = ev->block;
     if (!s->is_foreign || rng_below(s->g, 3))
         ev->u.begin.id = slice_cstr(arena_printf(s->a, "call_%u", ev->block));
     s->has_tool = true;
     if (s->kind == BLOCK_CUSTOM_TOOL_CALL) {
         for (uint64_t n = rng_below(s->g, 4); n > 0; n--)
-            add_delta(s, random_text(s));
+            add_delta(s, random_text(s->g, s->a));
     } else if (s->is_foreign && rng_below(s->g, 4) == 0) {
         ev->u.begin.input_json = rng_below(s->g, 2) ? SLICE("{\"b\":\n[1,2.50]}") : SLICE_NULL;
     } else {
@@ -170,7 +144,7 @@ static void add_other(struct script *s) {
         return;
     }
     begin(s, BLOCK_AUDIO);
-    add_delta(s, random_text(s));
+    add_delta(s, random_text(s->g, s->a));
     add_of_block(s, EV_OPAQUE)->raw_json = SLICE("\"QUJD\"");
     add_of_block(s, EV_BLOCK_END);
     struct event *ev = add(s, EV_LOGPROBS);
@@ -227,49 +201,6 @@ static void make_script(struct script *s, struct rng *g, struct arena *a, bool i
 static const struct encoder_options options = {
     .id = {"msg_made", 8}, .model = {"model-made", 10}, .service_tier = {"default", 7}};
 
-static void encode(const struct script *s, struct buf *out) {
-    struct encoder *x = dialect_messages.encoder_new(&options);
-    for (unsigned i = 0; i < s->n; i++)
-        assert_int_equal(dialect_messages.encoder_event(x, &s->events[i], out), 0);
-    dialect_messages.encoder_free(x);
-}
-
-struct reader {
-    struct decoder *d;
-    struct checker *c;
-    const struct event_sink *sink;
-};
-
-static int on_frame(void *self, const struct sse_frame *f) {
-    struct reader *r = self;
-    struct err e;
-    assert_int_equal(sse_frame_verdict(f), SSE_PASS);
-    if (dialect_messages.checker_frame(r->c, f, &e))
-        fail_msg("%s: %.*s", e.text, SLICE_FMT(f->raw));
-    int rc = dialect_messages.decoder_feed(r->d, f, r->sink, &e);
-    if (rc) print_error("%s: %.*s\n", e.text, SLICE_FMT(f->data));
-    return rc;
-}
-
-static void decode(struct slice bytes, struct rng *g, const struct event_sink *sink) {
-    struct reader r = {dialect_messages.decoder_new(), dialect_messages.checker_new(), sink};
-    struct sse_sink frames = {on_frame, &r};
-    struct sse_parser p;
-    struct err e;
-    sse_parser_init(&p, NULL);
-    while (bytes.len > 0) {
-        struct slice piece = slice_sub(bytes, 0, 1 + rng_below(g, 600));
-        assert_int_equal(sse_parser_feed(&p, piece, &frames, NULL), 0);
-        bytes = slice_from(bytes, piece.len);
-    }
-    assert_true(sse_parser_at_border(&p));
-    assert_int_equal(dialect_messages.decoder_finish(r.d, sink, NULL), 0);
-    if (dialect_messages.checker_end(r.c, &e)) fail_msg("%s", e.text);
-    dialect_messages.decoder_free(r.d);
-    dialect_messages.checker_free(r.c);
-    sse_parser_dispose(&p);
-}
-
 /* ---- what is encoded is decoded ---- */
 
 static int collect_said(void *self, const struct event *ev) {
@@ -290,60 +221,13 @@ static void what_is_encoded_is_decoded(void **state) {
     for (int round = 0; round < ROUNDS; round++) {
         struct arena *a = arena_new();
         struct script *s = arena_alloc(a, sizeof *s);
-        struct buf wire, before, after;
-        struct event_sink sink = {collect_said, &after};
-        buf_init(&wire, TEST_BYTES);
-        buf_init(&before, TEST_BYTES);
-        buf_init(&after, TEST_BYTES);
         make_script(s, &g, a, false);
-        encode(s, &wire);
-        for (unsigned i = 0; i < s->n; i++)
-            collect_said(&before, &s->events[i]);
-        decode(buf_slice(&wire), &g, &sink);
-        assert_slices(buf_slice(&after), buf_slice(&before));
-        buf_dispose(&wire);
-        buf_dispose(&before);
-        buf_dispose(&after);
+        assert_comes_back(&dialect_messages, &options, s->events, s->n, &g, collect_said);
         arena_free(a);
     }
 }
 
 /* ---- the stream, put together, is the whole answer ---- */
-
-static int reduce(void *self, const struct event *ev) {
-    return answer_add(self, ev);
-}
-
-static void write_body(const struct answer *an, struct buf *out) {
-    buf_init(out, TEST_BYTES);
-    assert_int_equal(dialect_messages.encode_response(an, &options, out), 0);
-    assert_int_equal(json_scan_object(buf_slice(out), 128, NULL, NULL, NULL), 0);
-}
-
-static void compare_forms(const struct script *s, struct rng *g) {
-    struct answer *direct = answer_new(TEST_BYTES), *streamed = answer_new(TEST_BYTES),
-                  *whole = answer_new(TEST_BYTES);
-    struct event_sink to_streamed = {reduce, streamed}, to_whole = {reduce, whole};
-    struct buf wire, x, y, z;
-    buf_init(&wire, TEST_BYTES);
-    encode(s, &wire);
-    for (unsigned i = 0; i < s->n; i++)
-        assert_int_equal(answer_add(direct, &s->events[i]), 0);
-    decode(buf_slice(&wire), g, &to_streamed);
-    write_body(direct, &x);
-    write_body(streamed, &y);
-    assert_slices(buf_slice(&y), buf_slice(&x));
-    assert_int_equal(dialect_messages.decode_response(buf_slice(&x), &to_whole, NULL), 0);
-    write_body(whole, &z);
-    assert_slices(buf_slice(&z), buf_slice(&x));
-    answer_free(direct);
-    answer_free(streamed);
-    answer_free(whole);
-    buf_dispose(&wire);
-    buf_dispose(&x);
-    buf_dispose(&y);
-    buf_dispose(&z);
-}
 
 static void streamed_and_whole_are_the_same(void **state) {
     (void)state;
@@ -353,7 +237,7 @@ static void streamed_and_whole_are_the_same(void **state) {
         struct arena *a = arena_new();
         struct script *s = arena_alloc(a, sizeof *s);
         make_script(s, &g, a, round % 2 == 1);
-        compare_forms(s, &g);
+        assert_whole_is_streamed(&dialect_messages, &options, &options, s->events, s->n, &g);
         arena_free(a);
     }
 }
@@ -365,19 +249,8 @@ static void a_frame_is_whole_or_not_there(void **state) {
     for (size_t max = 0; max < 4000; max += 13) {
         struct arena *a = arena_new();
         struct script *s = arena_alloc(a, sizeof *s);
-        struct encoder *x = dialect_messages.encoder_new(&options);
-        struct buf wire;
-        buf_init(&wire, max);
         make_script(s, &g, a, max % 2 == 1);
-        for (unsigned i = 0; i < s->n; i++) {
-            int rc = dialect_messages.encoder_event(x, &s->events[i], &wire);
-            assert_true(rc == 0 || rc == -ERR_LIMIT);
-            assert_true(wire.len == 0 ||
-                        (wire.ptr[wire.len - 1] == '\n' && wire.ptr[wire.len - 2] == '\n'));
-            if (rc) break;
-        }
-        dialect_messages.encoder_free(x);
-        buf_dispose(&wire);
+        assert_frames_are_whole(&dialect_messages, &options, s->events, s->n, max);
         arena_free(a);
     }
 }
@@ -391,11 +264,11 @@ static int ignore(void *self, const struct event *ev) {
 }
 
 static int feed_only(void *self, const struct sse_frame *f) {
-    struct reader *r = self;
-    return dialect_messages.decoder_feed(r->d, f, r->sink, NULL);
+    struct stream_reader *r = self;
+    return r->d->decoder_feed(r->decoder, f, r->sink, NULL);
 }
 
-static void feed_text(struct sse_parser *p, struct reader *r, const char *text) {
+static void feed_text(struct sse_parser *p, struct stream_reader *r, const char *text) {
     struct sse_sink frames = {feed_only, r};
     assert_int_equal(sse_parser_feed(p, slice_cstr(text), &frames, NULL), 0);
 }
@@ -416,7 +289,7 @@ static void deltas_allocate_nothing(void **state) {
         "\"delta\":{\"type\":\"text_delta\",\"text\":\"\\u00e9\"}}\n\n",
         "event: ping\ndata: {\"type\":\"ping\"}\n\n"};
     struct event_sink sink = {ignore, NULL};
-    struct reader r = {dialect_messages.decoder_new(), NULL, &sink};
+    struct stream_reader r = {&dialect_messages, dialect_messages.decoder_new(), NULL, &sink};
     struct sse_parser p;
     sse_parser_init(&p, NULL);
     feed_text(&p, &r, start);
@@ -426,7 +299,7 @@ static void deltas_allocate_nothing(void **state) {
     for (unsigned i = 0; i < 1000; i++)
         feed_text(&p, &r, frames[i % 4]);
     assert_int_equal(mem_alloc_count(), before);
-    dialect_messages.decoder_free(r.d);
+    dialect_messages.decoder_free(r.decoder);
     sse_parser_dispose(&p);
 }
 

@@ -48,7 +48,7 @@ static void a_body_gives_the_events_of_its_stream(void **state) {
             &r,
             "{\"id\":\"resp_1\",\"object\":\"response\",\"created_at\":7.0,\"status\":"
             "\"incomplete\",\"incomplete_details\":{\"reason\":\"max_output_tokens\"},"
-            "\"model\":\"m\",\"service_tier\":\"flex\",\"error\":null,\"output\":[17,"
+            "\"model\":\"m\",\"service_tier\":\"flex\",\"error\":null,\"output\":[null,"
             "{\"id\":\"rs_1\",\"type\":\"reasoning\",\"summary\":[{\"text\":\"a\"},{\"text\":"
             "\"b\"}],\"encrypted_content\":\"e\"},"
             "{\"id\":\"ws_1\",\"type\":\"web_search_call\"},"
@@ -145,6 +145,198 @@ static void what_the_sink_returns_comes_back(void **state) {
     struct slice body = SLICE("{\"output\":[{\"type\":\"function_call\",\"name\":\"f\"}]}");
     assert_int_equal(dialect_responses.decode_response(body, &sink, NULL), 42);
     assert_int_equal(n, 3);
+}
+
+/* ---- what is said twice ---- */
+
+#define MESSAGE "\"output_index\":0,\"item_id\":\"m\",\"content_index\":0"
+#define NUMBER(n) ",\"sequence_number\":" n "}"
+#define ADDED(n)                                                                                   \
+    "{\"type\":\"response.output_item.added\",\"output_index\":0,\"item\":{\"id\":\"m\",\"type\":"          \
+    "\"message\",\"content\":[]}" NUMBER(n)
+#define PIECE(text, n)                                                                             \
+    "{\"type\":\"response.output_text.delta\"," MESSAGE ",\"delta\":\"" text "\"" NUMBER(n)
+#define WHOLE(text, n)                                                                             \
+    "{\"type\":\"response.output_text.done\"," MESSAGE ",\"text\":\"" text "\"" NUMBER(n)
+#define ITEM(text)                                                                                 \
+    "{\"id\":\"m\",\"type\":\"message\",\"content\":[{\"type\":\"output_text\",\"text\":\"" text      \
+    "\"}]}"
+#define COMPLETED(output, n)                                                                       \
+    "{\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"output\":[" output      \
+    "]}" NUMBER(n)
+#define CALL_ADDED(n)                                                                              \
+    "{\"type\":\"response.output_item.added\",\"output_index\":0,\"item\":{\"id\":\"f\",\"type\":"          \
+    "\"function_call\",\"call_id\":\"c\",\"name\":\"f\",\"arguments\":\"\"}" NUMBER(n)
+#define CALL_PIECE(text, n)                                                                        \
+    "{\"type\":\"response.function_call_arguments.delta\",\"item_id\":\"f\",\"output_index\":0,"      \
+    "\"delta\":\"" text "\"" NUMBER(n)
+#define CALL_WHOLE(text, n)                                                                        \
+    "{\"type\":\"response.function_call_arguments.done\",\"item_id\":\"f\",\"output_index\":0,"       \
+    "\"arguments\":\"" text "\"" NUMBER(n)
+#define CALL(text)                                                                                 \
+    "{\"id\":\"f\",\"type\":\"function_call\",\"call_id\":\"c\",\"name\":\"f\",\"arguments\":\"" text   \
+    "\"}"
+
+struct told {
+    struct buf text;
+    bool is_broken, is_over;
+};
+
+static int listen(void *self, const struct event *ev) {
+    struct told *t = self;
+    if (ev->kind == EV_DELTA && !(ev->flags & EVF_RECAP)) put(&t->text, ev->text);
+    t->is_broken |= (ev->flags & EVF_BROKEN) != 0;
+    t->is_over |= ev->kind == EV_END;
+    return 0;
+}
+
+/* Streams of a few events, in the numbers of servers that do not count unless said otherwise. */
+static void a_stream_that_contradicts_itself_is_told(void **state) {
+    (void)state;
+    static const struct {
+        const char *what, *frames[10], *text;
+        bool is_broken;
+    } rows[] = {
+        {"all is well",
+         {ADDED("0"), PIECE("a", "1"), PIECE("b", "2"), WHOLE("ab", "3"), COMPLETED(ITEM("ab"), "4")},
+         "ab", false},
+        {"a piece is missing",
+         {ADDED("0"), PIECE("a", "0"), PIECE("c", "0"), WHOLE("abc", "0"), COMPLETED("", "0")},
+         "ac", true},
+        {"a piece comes twice",
+         {ADDED("0"), PIECE("a", "0"), PIECE("a", "0"), WHOLE("a", "0"), COMPLETED("", "0")},
+         "aa", true},
+        {"two change places",
+         {ADDED("0"), PIECE("b", "0"), PIECE("a", "0"), COMPLETED(ITEM("ab"), "0")},
+         "ba", true},
+        {"the last one is missing: its recap has it",
+         {ADDED("0"), PIECE("a", "0"), WHOLE("ab", "0"), COMPLETED(ITEM("ab"), "0")},
+         "ab", false},
+        {"the same, in the terminal event alone",
+         {ADDED("0"), PIECE("a", "0"), COMPLETED(ITEM("abc"), "0")}, "abc", false},
+        {"the last one comes behind its recap",
+         {ADDED("0"), PIECE("a", "0"), WHOLE("ab", "0"), PIECE("b", "0"), COMPLETED("", "0")},
+         "abb", true},
+        {"a recap says more than the one before it",
+         {ADDED("0"), PIECE("a", "0"), WHOLE("a", "0"), COMPLETED(ITEM("ab"), "0")}, "a", true},
+        {"blanks at the ends are trimmed",
+         {ADDED("0"), PIECE("\\n a", "0"), PIECE(" b \\n", "0"), WHOLE("a b", "0"), COMPLETED("", "0")},
+         "\n a b \n", false},
+        {"a blank inside is not",
+         {ADDED("0"), PIECE("a", "0"), PIECE("b", "0"), WHOLE("a b", "0"), COMPLETED("", "0")},
+         "ab", true},
+        {"blanks, and then the text",
+         {ADDED("0"), PIECE("\\n", "0"), WHOLE("\\nab", "0"), COMPLETED("", "0")}, "\nab", false},
+        {"half a character, whole in the recap",
+         {ADDED("0"), PIECE("a\xef\xbf\xbd", "0"), WHOLE("a\xf0\x9f\x98\x80", "0"), COMPLETED("", "0")},
+         "a\xef\xbf\xbd", false},
+        {"no recap, no count",
+         {ADDED("0"), PIECE("a", "0"), PIECE("b", "0"), COMPLETED("", "0")}, "ab", false},
+        {"no numbers at all",
+         {ADDED("null"), PIECE("a", "-1"), PIECE("b", "\"3\""), COMPLETED("", "1.5")}, "ab", false},
+        {"numbers that grow by more",
+         {ADDED("0"), PIECE("a", "2"), PIECE("b", "4"), PIECE("c", "6"), COMPLETED("", "8")},
+         "abc", false},
+        {"a number left out, and no recap",
+         {ADDED("1"), PIECE("a", "2"), PIECE("b", "3"), PIECE("d", "5"), COMPLETED("", "6")},
+         "abd", true},
+        {"a number that comes twice, and no recap",
+         {ADDED("0"), PIECE("a", "1"), PIECE("b", "2"), PIECE("b", "2"), COMPLETED("", "3")},
+         "abb", true},
+        {"a number left out, and a recap that knows of nothing",
+         {ADDED("0"), PIECE("a", "1"), PIECE("b", "2"), WHOLE("ab", "7"), COMPLETED(ITEM("ab"), "9")},
+         "ab", false},
+        {"a number left out, and nothing but the recap of another item",
+         {ADDED("0"), PIECE("a", "1"), PIECE("b", "2"), WHOLE("ab", "7"), COMPLETED("", "8")},
+         "ab", true},
+        {"events without a number, which was counted",
+         {ADDED("0"), PIECE("a", "1"), PIECE("b", "2"), PIECE("c", "null"), PIECE("d", "4"), COMPLETED("", "5")},
+         "abcd", false},
+        {"events without a number, which was not",
+         {ADDED("0"), PIECE("a", "1"), PIECE("b", "2"), PIECE("c", "0"), PIECE("d", "3"), COMPLETED("", "4")},
+         "abcd", false},
+        {"arguments with other blanks",
+         {CALL_ADDED("0"), CALL_PIECE("{\\\"a b\\\":", "0"), CALL_PIECE(" 1}", "0"), CALL_WHOLE("{ \\\"a b\\\":1}\\n", "0"), COMPLETED(CALL("{\\\"a b\\\":1}"), "0")},
+         "{\"a b\": 1}", false},
+        {"arguments with another text",
+         {CALL_ADDED("0"), CALL_PIECE("{\\\"a b\\\":", "0"), CALL_PIECE("1}", "0"), COMPLETED(CALL("{\\\"ab\\\":1}"), "0")},
+         "{\"a b\":1}", true},
+        {"arguments spelt otherwise, and nothing is missing",
+         {CALL_ADDED("0"), CALL_PIECE("{\\\"a\\\":1.0", "1"), CALL_PIECE("}", "2"), CALL_WHOLE("{\\\"a\\\":1}", "3"), COMPLETED("", "4")},
+         "{\"a\":1.0}", false},
+        {"the same, and a number is missing",
+         {CALL_ADDED("0"), CALL_PIECE("{\\\"a\\\":1.0", "1"), CALL_PIECE("}", "2"), CALL_WHOLE("{\\\"a\\\":1}", "4"), COMPLETED("", "5")},
+         "{\"a\":1.0}", true},
+        {"arguments without their end",
+         {CALL_ADDED("0"), CALL_PIECE("{\\\"a\\\":", "0"), COMPLETED(CALL("{\\\"a\\\": 1}"), "0")},
+         "{\"a\": 1}", false},
+        {"arguments before their call",
+         {CALL_PIECE("{\\\"a\\\":", "0"), CALL_ADDED("1"), CALL_PIECE("1}", "2"), CALL_WHOLE("{\\\"a\\\":1}", "3"), COMPLETED("", "4")},
+         "{\"a\":1}", false},
+        {"arguments of a call that never came",
+         {CALL_PIECE("{\\\"a\\\":1}", "0"), COMPLETED("", "0")}, "", true},
+        {"arguments of a call that came too late, and no recap",
+         {CALL_PIECE("{", "0"), CALL_ADDED("0"), CALL_PIECE("}", "0"), COMPLETED("", "0")}, "", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct told t = {0};
+        struct rig r;
+        rig_init(&r);
+        buf_init(&t.text, TEST_BYTES);
+        r.sink = (struct event_sink){listen, &t};
+        for (size_t k = 0; k < 10 && rows[i].frames[k]; k++) {
+            if (feed(&r, slice_cstr(rows[i].frames[k]))) fail_msg("%s: %s", rows[i].what, r.e.text);
+        }
+        if (!slice_eq(buf_slice(&t.text), slice_cstr(rows[i].text)) ||
+            t.is_broken != rows[i].is_broken || !t.is_over)
+            fail_msg("%s: '%.*s', %s", rows[i].what, SLICE_FMT(buf_slice(&t.text)),
+                     t.is_broken ? "broken" : "well");
+        buf_dispose(&t.text);
+        rig_dispose(&r);
+    }
+}
+
+static void a_text_of_another_type_breaks_its_frame(void **state) {
+    (void)state;
+    static const char *const frames[] = {
+        "{\"type\":\"response.output_text.delta\"," MESSAGE ",\"delta\":7}",
+        "{\"type\":\"response.output_text.done\"," MESSAGE ",\"text\":[\"a\"]}",
+        "{\"type\":\"response.refusal.delta\"," MESSAGE ",\"delta\":true}",
+        "{\"type\":\"response.reasoning_text.delta\",\"item_id\":\"r\",\"delta\":{}}",
+        "{\"type\":\"response.function_call_arguments.delta\",\"item_id\":\"f\",\"delta\":{}}",
+        "{\"type\":\"response.function_call_arguments.done\",\"item_id\":\"f\",\"arguments\":1}",
+        "{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"message\",\"content\":7}}",
+        "{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"message\",\"content\":[7]}}",
+        "{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"reasoning\",\"summary\":\"a\"}}",
+        "{\"type\":\"response.completed\",\"response\":{\"output\":7}}",
+        "{\"type\":\"response.completed\",\"response\":{\"output\":[7]}}",
+    };
+    for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+        struct rig r;
+        rig_init(&r);
+        if (feed(&r, slice_cstr(frames[i])) != -ERR_PROTOCOL) fail_msg("%s", frames[i]);
+        rig_dispose(&r);
+    }
+}
+
+static void null_is_no_text(void **state) {
+    (void)state;
+    static const char *const frames[] = {
+        "{\"type\":\"response.output_text.delta\"," MESSAGE ",\"delta\":null}",
+        "{\"type\":\"response.output_text.delta\"," MESSAGE "}",
+        "{\"type\":\"response.output_text.done\"," MESSAGE ",\"text\":null}",
+        "{\"type\":\"response.content_part.done\"," MESSAGE ",\"part\":null}",
+        "{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"message\",\"content\":null}}",
+        "{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"reasoning\",\"summary\":null,"
+        "\"content\":null}}",
+        "{\"type\":\"response.completed\",\"response\":{\"output\":null}}",
+    };
+    struct rig r;
+    rig_init(&r);
+    for (size_t i = 0; i < sizeof frames / sizeof *frames; i++) {
+        if (feed(&r, slice_cstr(frames[i]))) fail_msg("%s: %s", frames[i], r.e.text);
+    }
+    rig_dispose(&r);
 }
 
 /* ---- limits ---- */
@@ -317,7 +509,8 @@ static void deltas_take_the_short_cut(void **state) {
                        "\"item\":{\"id\":\"m\",\"type\":\"message\",\"content\":[]}}")),
         0);
     assert_events(&r, "block_end 0/0 text +last\n");
-    assert_int_equal(feed(&r, SLICE(FRAME("51", "late", "x"))), 0);
+    assert_int_equal(feed(&r, SLICE(FRAME("51", "late", "x"))), -ERR_PROTOCOL);
+    assert_non_null(strstr(r.e.text, "a piece behind its item's end"));
     assert_events(&r, "");
     rig_dispose(&r);
 }
@@ -377,6 +570,9 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_body_gives_the_events_of_its_stream),
         cmocka_unit_test(a_body_may_be_an_error),
+        cmocka_unit_test(a_stream_that_contradicts_itself_is_told),
+        cmocka_unit_test(a_text_of_another_type_breaks_its_frame),
+        cmocka_unit_test(null_is_no_text),
         cmocka_unit_test(other_bodies_are_no_answers),
         cmocka_unit_test(what_the_sink_returns_comes_back),
         cmocka_unit_test(items_are_bounded),

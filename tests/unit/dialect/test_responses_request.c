@@ -434,9 +434,7 @@ static void parameters_are_understood(void **state) {
 
 /* ---- refusals ---- */
 
-static const struct {
-    const char *body, *code, *param;
-} refusals[] = {
+static const struct refusal refusals[] = {
     {"{'model':", NULL, ""},
     {"{'input':'x'}", "missing_required_parameter", "model"},
     {"{'prompt':{'id':'p'}}", "missing_required_parameter", "model"},
@@ -541,20 +539,8 @@ static const struct {
 
 static void bad_requests_are_refused(void **state) {
     (void)state;
-    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
-        struct arena *a = arena_new();
-        struct llm_request rq;
-        struct request_fault fault;
-        int rc = responses_decode_request(json(a, refusals[i].body), a, &rq, &fault);
-        if (rc != -ERR_USAGE || strcmp(fault.param, refusals[i].param) != 0)
-            print_error("%s\n%d %s (%s)\n", refusals[i].body, rc, fault.message, fault.param);
-        assert_int_equal(rc, -ERR_USAGE);
-        assert_string_equal(fault.param, refusals[i].param);
-        if (refusals[i].code) assert_string_equal(fault.code, refusals[i].code);
-        else assert_null(fault.code);
-        assert_true(fault.message[0]);
-        arena_free(a);
-    }
+    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++)
+        assert_refused(&dialect_responses, &refusals[i]);
 }
 
 /* ---- the envelope ---- */

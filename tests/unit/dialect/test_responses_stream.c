@@ -2,9 +2,8 @@
 /* Properties over random answers: what is encoded keeps the grammar and is decoded again as it was;
  * the stream's last object is the whole answer's body. Then the encoder's own decisions, one by
  * one. */
-#include "dialect_test.h"
+#include "stream_test.h"
 
-#include "base/random.h"
 #include "dialect/responses/responses_state.h"
 
 #define ROUNDS     600
@@ -23,30 +22,6 @@ static struct event *add(struct script *s, enum event_kind kind) {
     assert_true(s->n < MAX_EVENTS);
     s->events[s->n] = (struct event){.kind = kind};
     return &s->events[s->n++];
-}
-
-static struct slice random_text(struct rng *g, struct arena *a) {
-    static const char *const bits[] = {"a",
-                                       " turtle",
-                                       "\"",
-                                       "\\",
-                                       "\n",
-                                       "\xc3\xa9",
-                                       "\xe2\x82\xac",
-                                       "\xf0\x9f\x98\x80",
-                                       "{\"x\":",
-                                       "}",
-                                       "\t\x01",
-                                       "\"}],\"usage\":",
-                                       "data: [DONE]\n\n",
-                                       "\xe2\x80\xa8"};
-    struct buf b;
-    buf_init(&b, 4096);
-    for (uint64_t n = 1 + rng_below(g, 4); n > 0; n--)
-        put(&b, slice_cstr(bits[rng_below(g, sizeof bits / sizeof *bits)]));
-    struct slice s = arena_dup(a, buf_slice(&b));
-    buf_dispose(&b);
-    return s;
 }
 
 static struct event *add_of_block(struct script *s, enum event_kind kind,
@@ -251,13 +226,6 @@ static void read_wire(struct stream *s, bool must_be_whole) {
 static const struct encoder_options options = {
     .id = {"resp_made", 9}, .model = {"model-made", 10}, .created = 1700000000};
 
-static void encode(struct stream *s, const struct event *events, unsigned n) {
-    struct encoder *x = dialect_responses.encoder_new(&options);
-    for (unsigned i = 0; i < n; i++)
-        assert_int_equal(dialect_responses.encoder_event(x, &events[i], &s->wire), 0);
-    dialect_responses.encoder_free(x);
-}
-
 /* The `response` of the stream's last event. */
 static struct slice last_response(const struct stream *s) {
     struct json_member m;
@@ -268,7 +236,7 @@ static struct slice last_response(const struct stream *s) {
 static void check_whole(const struct stream *s, const struct script *script) {
     struct answer *an = answer_new(TEST_BYTES), *again = answer_new(TEST_BYTES);
     struct buf body, second;
-    struct event_sink sink = {(int (*)(void *, const struct event *))answer_add, again};
+    struct event_sink sink = {reduce, again};
     buf_init(&body, TEST_BYTES);
     buf_init(&second, TEST_BYTES);
     for (unsigned i = 0; i < script->n; i++)
@@ -300,7 +268,7 @@ static void what_is_encoded_is_decoded(void **state) {
         stream_init(&s);
         stream_init(&wanted);
         write_script(&script, &g, a, "responses");
-        encode(&s, script.events, script.n);
+        encode_stream(&dialect_responses, &options, script.events, script.n, &s.wire);
         read_wire(&s, true);
         for (unsigned i = 0; i < script.n; i++)
             put_plain(&wanted, script.events[i]);
@@ -328,7 +296,7 @@ static void what_comes_from_elsewhere_keeps_the_grammar(void **state) {
             script.events[i].u.begin.item_id = SLICE_NULL;
             script.events[i].u.begin.group = 0;
         }
-        encode(&s, script.events, script.n);
+        encode_stream(&dialect_responses, &options, script.events, script.n, &s.wire);
         read_wire(&s, true);
         assert_slices(answer_start(s.answer)->id, SLICE("resp_made"));
         assert_slices(answer_start(s.answer)->model, SLICE("model-made"));
@@ -353,6 +321,19 @@ static void bench_init(struct bench *b, const struct encoder_options *o) {
 static void bench_dispose(struct bench *b) {
     dialect_responses.encoder_free(b->x);
     stream_dispose(&b->s);
+}
+
+static int begin_test(void **state) {
+    struct bench *b = mem_zalloc(sizeof *b);
+    bench_init(b, &options);
+    *state = b;
+    return 0;
+}
+
+static int end_test(void **state) {
+    bench_dispose(*state);
+    mem_free(*state);
+    return 0;
 }
 
 static int give(struct bench *b, struct event ev) {
@@ -383,6 +364,12 @@ static void feed_end(struct bench *b, uint32_t block, enum block_kind kind) {
     feed(b, (struct event){.kind = EV_BLOCK_END, .block = block, .block_kind = kind});
 }
 
+static void feed_block(struct bench *b, uint32_t block, enum block_kind kind, struct slice text) {
+    feed_begin(b, block, kind);
+    feed_text(b, block, kind, text);
+    feed_end(b, block, kind);
+}
+
 static void feed_finish(struct bench *b, enum stop_reason reason) {
     feed(b, (struct event){.kind = EV_FINISH, .u.finish = {.reason = reason, .wire = SLICE("x")}});
     feed(b, (struct event){.kind = EV_END});
@@ -403,245 +390,201 @@ static unsigned count(const struct buf *b, const char *text) {
 }
 
 static void text_and_refusal_are_one_message(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed_start(&b, "chat");
-    feed_begin(&b, 0, BLOCK_TEXT);
-    feed_text(&b, 0, BLOCK_TEXT, SLICE("Well. "));
-    feed_end(&b, 0, BLOCK_TEXT);
-    feed_begin(&b, 1, BLOCK_REFUSAL);
-    feed_text(&b, 1, BLOCK_REFUSAL, SLICE("No."));
-    feed_end(&b, 1, BLOCK_REFUSAL);
-    feed_finish(&b, STOP_END);
-    read_wire(&b.s, true);
-    assert_slices(responses_encoder_output(b.x),
+    struct bench *b = *state;
+    feed_start(b, "chat");
+    feed_block(b, 0, BLOCK_TEXT, SLICE("Well. "));
+    feed_block(b, 1, BLOCK_REFUSAL, SLICE("No."));
+    feed_finish(b, STOP_END);
+    read_wire(&b->s, true);
+    assert_slices(responses_encoder_output(b->x),
                   SLICE("{\"id\":\"msg_made_0\",\"type\":\"message\",\"role\":\"assistant\","
                         "\"content\":[{\"type\":\"output_text\",\"text\":\"Well. \","
                         "\"annotations\":[],\"logprobs\":[]},{\"type\":\"refusal\",\"refusal\":"
                         "\"No.\"}],\"status\":\"completed\"}"));
-    bench_dispose(&b);
 }
 
 static void two_texts_are_two_messages(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed_start(&b, "messages");
+    struct bench *b = *state;
+    feed_start(b, "messages");
     for (uint32_t i = 0; i < 2; i++) {
-        feed_begin(&b, i, BLOCK_TEXT);
-        feed_text(&b, i, BLOCK_TEXT, SLICE("x"));
-        feed_end(&b, i, BLOCK_TEXT);
+        feed_block(b, i, BLOCK_TEXT, SLICE("x"));
     }
-    feed_finish(&b, STOP_END);
-    read_wire(&b.s, true);
-    assert_int_equal(count(&b.s.last, "\"type\":\"message\""), 2);
-    assert_true(has(&b.s.last, "\"id\":\"msg_made_1\""));
-    bench_dispose(&b);
+    feed_finish(b, STOP_END);
+    read_wire(&b->s, true);
+    assert_int_equal(count(&b->s.last, "\"type\":\"message\""), 2);
+    assert_true(has(&b->s.last, "\"id\":\"msg_made_1\""));
 }
 
 /* Only the answer's last item is incomplete, and a cut call keeps what it has. */
 static void the_last_item_of_a_cut_answer_is_incomplete(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed_start(&b, "messages");
-    feed_begin(&b, 0, BLOCK_TEXT);
-    feed_text(&b, 0, BLOCK_TEXT, SLICE("x"));
-    feed_end(&b, 0, BLOCK_TEXT);
-    feed_begin(&b, 1, BLOCK_TOOL_CALL);
-    feed_end(&b, 1, BLOCK_TOOL_CALL);
-    assert_false(has(&b.s.wire, "arguments.done")); /* not before it is known how it ends */
-    feed_finish(&b, STOP_LENGTH);
-    read_wire(&b.s, true);
-    assert_true(has(&b.s.last, "\"incomplete_details\":{\"reason\":\"max_output_tokens\"}"));
-    assert_true(has(&b.s.last, "\"arguments\":\"\",\"status\":\"incomplete\"}]"));
-    assert_int_equal(count(&b.s.last, "\"status\":\"completed\""), 1);
-    assert_false(has(&b.s.wire, "{}\""));
-    bench_dispose(&b);
+    struct bench *b = *state;
+    feed_start(b, "messages");
+    feed_block(b, 0, BLOCK_TEXT, SLICE("x"));
+    feed_begin(b, 1, BLOCK_TOOL_CALL);
+    feed_end(b, 1, BLOCK_TOOL_CALL);
+    assert_false(has(&b->s.wire, "arguments.done")); /* not before it is known how it ends */
+    feed_finish(b, STOP_LENGTH);
+    read_wire(&b->s, true);
+    assert_true(has(&b->s.last, "\"incomplete_details\":{\"reason\":\"max_output_tokens\"}"));
+    assert_true(has(&b->s.last, "\"arguments\":\"\",\"status\":\"incomplete\"}]"));
+    assert_int_equal(count(&b->s.last, "\"status\":\"completed\""), 1);
+    assert_false(has(&b->s.wire, "{}\""));
 }
 
 static void a_call_without_arguments_gets_an_object(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed_start(&b, "messages");
-    feed_begin(&b, 0, BLOCK_TOOL_CALL);
-    feed_end(&b, 0, BLOCK_TOOL_CALL);
-    feed(&b, (struct event){.kind = EV_BLOCK_BEGIN,
-                            .block = 1,
-                            .block_kind = BLOCK_TOOL_CALL,
-                            .u.begin = {.name = SLICE("g"), .input_json = SLICE("{\"a\": 1}")}});
-    feed_end(&b, 1, BLOCK_TOOL_CALL);
-    feed_finish(&b, STOP_TOOL);
-    read_wire(&b.s, true);
-    assert_true(has(&b.s.last, "\"call_id\":\"call_x\",\"name\":\"f\",\"arguments\":\"{}\""));
-    assert_true(has(&b.s.last,
+    struct bench *b = *state;
+    feed_start(b, "messages");
+    feed_begin(b, 0, BLOCK_TOOL_CALL);
+    feed_end(b, 0, BLOCK_TOOL_CALL);
+    feed(b, (struct event){.kind = EV_BLOCK_BEGIN,
+                           .block = 1,
+                           .block_kind = BLOCK_TOOL_CALL,
+                           .u.begin = {.name = SLICE("g"), .input_json = SLICE("{\"a\": 1}")}});
+    feed_end(b, 1, BLOCK_TOOL_CALL);
+    feed_finish(b, STOP_TOOL);
+    read_wire(&b->s, true);
+    assert_true(has(&b->s.last, "\"call_id\":\"call_x\",\"name\":\"f\",\"arguments\":\"{}\""));
+    assert_true(has(&b->s.last,
                     "\"call_id\":\"call_made_1\",\"name\":\"g\",\"arguments\":\"{\\\"a\\\": 1}\""));
-    assert_int_equal(count(&b.s.wire, "event: response.function_call_arguments.delta"), 2);
-    assert_true(has(&b.s.last, "\"status\":\"completed\",\"completed_at\""));
-    bench_dispose(&b);
+    assert_int_equal(count(&b->s.wire, "event: response.function_call_arguments.delta"), 2);
+    assert_true(has(&b->s.last, "\"status\":\"completed\",\"completed_at\""));
 }
 
 static void citations_without_a_place_cover_their_part(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed_start(&b, "messages");
-    feed_begin(&b, 0, BLOCK_TEXT);
-    feed_text(&b, 0, BLOCK_TEXT, SLICE("\xc3\xa4\"\n"));
-    feed(&b, (struct event){.kind = EV_ANNOTATION,
-                            .block_kind = BLOCK_TEXT,
-                            .raw_json = SLICE("{\"type\":\"web_search_result_location\"}"),
-                            .u.annotation = {ANNOTATION_URL, SLICE("u"), SLICE("t\n"), -1, -1}});
-    feed(&b, (struct event){.kind = EV_ANNOTATION,
-                            .block_kind = BLOCK_TEXT,
-                            .raw_json = SLICE("{\"type\":\"char_location\"}"),
-                            .u.annotation = {ANNOTATION_OTHER, SLICE_NULL, SLICE_NULL, -1, -1}});
-    feed(&b, (struct event){.kind = EV_ANNOTATION,
-                            .block_kind = BLOCK_TEXT,
-                            .u.annotation = {ANNOTATION_URL, SLICE("v"), SLICE_NULL, 0, 1}});
-    assert_false(has(&b.s.wire, "\"url\":\"u\""));
-    feed_text(&b, 0, BLOCK_TEXT, SLICE("\xf0\x9f\x98\x80\x01"));
-    feed_end(&b, 0, BLOCK_TEXT);
-    feed_finish(&b, STOP_END);
-    read_wire(&b.s, true);
-    assert_true(has(&b.s.last,
+    struct bench *b = *state;
+    feed_start(b, "messages");
+    feed_begin(b, 0, BLOCK_TEXT);
+    feed_text(b, 0, BLOCK_TEXT, SLICE("\xc3\xa4\"\n"));
+    feed(b, (struct event){.kind = EV_ANNOTATION,
+                           .block_kind = BLOCK_TEXT,
+                           .raw_json = SLICE("{\"type\":\"web_search_result_location\"}"),
+                           .u.annotation = {ANNOTATION_URL, SLICE("u"), SLICE("t\n"), -1, -1}});
+    feed(b, (struct event){.kind = EV_ANNOTATION,
+                           .block_kind = BLOCK_TEXT,
+                           .raw_json = SLICE("{\"type\":\"char_location\"}"),
+                           .u.annotation = {ANNOTATION_OTHER, SLICE_NULL, SLICE_NULL, -1, -1}});
+    feed(b, (struct event){.kind = EV_ANNOTATION,
+                           .block_kind = BLOCK_TEXT,
+                           .u.annotation = {ANNOTATION_URL, SLICE("v"), SLICE_NULL, 0, 1}});
+    assert_false(has(&b->s.wire, "\"url\":\"u\""));
+    feed_text(b, 0, BLOCK_TEXT, SLICE("\xf0\x9f\x98\x80\x01"));
+    feed_end(b, 0, BLOCK_TEXT);
+    feed_finish(b, STOP_END);
+    read_wire(&b->s, true);
+    assert_true(has(&b->s.last,
                     "\"annotations\":[{\"type\":\"url_citation\",\"start_index\":0,\"end_index\":1,"
                     "\"url\":\"v\",\"title\":\"\"},{\"type\":\"url_citation\",\"start_index\":0,"
                     "\"end_index\":5,\"url\":\"u\",\"title\":\"t\\n\"}]"));
-    bench_dispose(&b);
 }
 
 static void redacted_thinking_is_a_reasoning_item(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed_start(&b, "messages");
-    feed_begin(&b, 0, BLOCK_REDACTED);
-    feed(&b,
+    struct bench *b = *state;
+    feed_start(b, "messages");
+    feed_begin(b, 0, BLOCK_REDACTED);
+    feed(b,
          (struct event){.kind = EV_SIGNATURE, .block_kind = BLOCK_REDACTED, .text = SLICE("env")});
-    feed_end(&b, 0, BLOCK_REDACTED);
-    feed(&b, (struct event){.kind = EV_BLOCK_BEGIN,
-                            .block = 1,
-                            .block_kind = BLOCK_REASONING,
-                            .u.begin = {.is_raw = true}});
-    feed_text(&b, 1, BLOCK_REASONING, SLICE("hm"));
-    feed_end(&b, 1, BLOCK_REASONING);
-    feed_finish(&b, STOP_FILTER);
-    read_wire(&b.s, true);
+    feed_end(b, 0, BLOCK_REDACTED);
+    feed(b, (struct event){.kind = EV_BLOCK_BEGIN,
+                           .block = 1,
+                           .block_kind = BLOCK_REASONING,
+                           .u.begin = {.is_raw = true}});
+    feed_text(b, 1, BLOCK_REASONING, SLICE("hm"));
+    feed_end(b, 1, BLOCK_REASONING);
+    feed_finish(b, STOP_FILTER);
+    read_wire(&b->s, true);
     assert_slices(
-        responses_encoder_output(b.x),
+        responses_encoder_output(b->x),
         SLICE("{\"id\":\"rs_made_0\",\"type\":\"reasoning\",\"summary\":[],"
               "\"encrypted_content\":\"env\"},{\"id\":\"rs_made_1\",\"type\":\"reasoning\","
               "\"summary\":[{\"type\":\"summary_text\",\"text\":\"hm\"}],"
               "\"status\":\"incomplete\"}"));
-    assert_true(has(&b.s.last, "{\"reason\":\"content_filter\"}"));
-    bench_dispose(&b);
+    assert_true(has(&b->s.last, "{\"reason\":\"content_filter\"}"));
 }
 
 /* Token probabilities come with the delta behind them, and once more at the part's end. */
 static void logprobs_go_with_their_delta(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed_start(&b, "chat");
-    feed(&b, (struct event){.kind = EV_LOGPROBS, .raw_json = SLICE("[{\"token\":\"x\"}]")});
-    feed_begin(&b, 0, BLOCK_TEXT);
-    feed_text(&b, 0, BLOCK_TEXT, SLICE("x"));
-    feed_text(&b, 0, BLOCK_TEXT, SLICE("y"));
-    feed(&b, (struct event){.kind = EV_LOGPROBS, .raw_json = SLICE("[{\"token\":\"\"}]")});
-    feed_end(&b, 0, BLOCK_TEXT);
-    feed_finish(&b, STOP_END);
-    read_wire(&b.s, true);
-    assert_true(has(&b.s.wire, "\"delta\":\"x\",\"logprobs\":[{\"token\":\"x\",\"bytes\":null,"
+    struct bench *b = *state;
+    feed_start(b, "chat");
+    feed(b, (struct event){.kind = EV_LOGPROBS, .raw_json = SLICE("[{\"token\":\"x\"}]")});
+    feed_begin(b, 0, BLOCK_TEXT);
+    feed_text(b, 0, BLOCK_TEXT, SLICE("x"));
+    feed_text(b, 0, BLOCK_TEXT, SLICE("y"));
+    feed(b, (struct event){.kind = EV_LOGPROBS, .raw_json = SLICE("[{\"token\":\"\"}]")});
+    feed_end(b, 0, BLOCK_TEXT);
+    feed_finish(b, STOP_END);
+    read_wire(&b->s, true);
+    assert_true(has(&b->s.wire, "\"delta\":\"x\",\"logprobs\":[{\"token\":\"x\",\"bytes\":null,"
                                "\"top_logprobs\":[]}]"));
-    assert_true(has(&b.s.wire, "\"delta\":\"y\",\"logprobs\":[],"));
-    assert_true(has(&b.s.last, "\"logprobs\":[{\"token\":\"x\",\"bytes\":null,\"top_logprobs\":[]},"
+    assert_true(has(&b->s.wire, "\"delta\":\"y\",\"logprobs\":[],"));
+    assert_true(has(&b->s.last, "\"logprobs\":[{\"token\":\"x\",\"bytes\":null,\"top_logprobs\":[]},"
                                "{\"token\":\"\",\"bytes\":null,\"top_logprobs\":[]}]"));
-    bench_dispose(&b);
 }
 
 static void late_usage_is_in_the_last_event(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed_start(&b, "chat");
-    feed(&b, (struct event){.kind = EV_FINISH, .u.finish = {.reason = STOP_END}});
-    assert_false(has(&b.s.wire, "response.completed"));
-    feed(&b, (struct event){.kind = EV_USAGE,
-                            .u.usage = {100, 9, 75, -1, -1, SLICE("{\"prompt_tokens\":100}")}});
-    feed(&b, (struct event){.kind = EV_END});
-    feed_text(&b, 0, BLOCK_TEXT, SLICE("after the end"));
-    read_wire(&b.s, true);
+    struct bench *b = *state;
+    feed_start(b, "chat");
+    feed(b, (struct event){.kind = EV_FINISH, .u.finish = {.reason = STOP_END}});
+    assert_false(has(&b->s.wire, "response.completed"));
+    feed(b, (struct event){.kind = EV_USAGE,
+                           .u.usage = {100, 9, 75, -1, -1, SLICE("{\"prompt_tokens\":100}")}});
+    feed(b, (struct event){.kind = EV_END});
+    feed_text(b, 0, BLOCK_TEXT, SLICE("after the end"));
+    read_wire(&b->s, true);
     assert_true(has(
-        &b.s.last, "\"usage\":{\"input_tokens\":100,\"input_tokens_details\":{\"cached_tokens\":75,"
+        &b->s.last, "\"usage\":{\"input_tokens\":100,\"input_tokens_details\":{\"cached_tokens\":75,"
                    "\"cache_write_tokens\":0},\"output_tokens\":9,\"output_tokens_details\":{"
                    "\"reasoning_tokens\":0},\"total_tokens\":109}"));
-    assert_true(has(&b.s.wire, "\"usage\":null")); /* the opening ones */
-    bench_dispose(&b);
+    assert_true(has(&b->s.wire, "\"usage\":null")); /* the opening ones */
 }
 
 static void no_usage_is_null(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed_start(&b, "chat");
-    feed_finish(&b, STOP_END);
-    read_wire(&b.s, true);
-    assert_true(has(&b.s.last, "\"output\":[],"));
-    assert_true(has(&b.s.last, "\"usage\":null}"));
-    bench_dispose(&b);
+    struct bench *b = *state;
+    feed_start(b, "chat");
+    feed_finish(b, STOP_END);
+    read_wire(&b->s, true);
+    assert_true(has(&b->s.last, "\"output\":[],"));
+    assert_true(has(&b->s.last, "\"usage\":null}"));
 }
 
 static void an_error_ends_the_stream_at_once(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed_start(&b, "messages");
-    feed_begin(&b, 0, BLOCK_TEXT);
-    feed_text(&b, 0, BLOCK_TEXT, SLICE("x"));
-    feed(&b, (struct event){.kind = EV_ERROR,
-                            .u.error = {.status = 503,
+    struct bench *b = *state;
+    feed_start(b, "messages");
+    feed_begin(b, 0, BLOCK_TEXT);
+    feed_text(b, 0, BLOCK_TEXT, SLICE("x"));
+    feed(b, (struct event){.kind = EV_ERROR,
+                           .u.error = {.status = 503,
                                         .message = SLICE("busy"),
                                         .type = SLICE("server_error"),
                                         .code = SLICE("server_overloaded")}});
-    feed_text(&b, 0, BLOCK_TEXT, SLICE("more"));
-    feed(&b, (struct event){.kind = EV_END});
-    read_wire(&b.s, true);
+    feed_text(b, 0, BLOCK_TEXT, SLICE("more"));
+    feed(b, (struct event){.kind = EV_END});
+    read_wire(&b->s, true);
     assert_slices(
-        buf_slice(&b.s.last),
+        buf_slice(&b->s.last),
         SLICE("{\"type\":\"error\",\"sequence_number\":5,\"error\":{\"type\":\"server_error\","
               "\"code\":\"server_overloaded\",\"message\":\"busy\",\"param\":null},"
               "\"code\":\"server_overloaded\",\"message\":\"busy\",\"param\":null}"));
-    assert_false(has(&b.s.wire, "more"));
-    assert_int_equal(responses_encoder_write_response(b.x, &b.s.wire), -ERR_PROTOCOL);
-    bench_dispose(&b);
+    assert_false(has(&b->s.wire, "more"));
+    assert_int_equal(responses_encoder_write_response(b->x, &b->s.wire), -ERR_PROTOCOL);
 }
 
 static void an_error_before_everything_has_number_0(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed(&b, (struct event){.kind = EV_PING});
-    feed(&b, (struct event){.kind = EV_ERROR, .u.error = {.message = SLICE("no")}});
-    assert_true(slice_starts_with(buf_slice(&b.s.wire),
+    struct bench *b = *state;
+    feed(b, (struct event){.kind = EV_PING});
+    feed(b, (struct event){.kind = EV_ERROR, .u.error = {.message = SLICE("no")}});
+    assert_true(slice_starts_with(buf_slice(&b->s.wire),
                                   SLICE(": keep-alive\n\nevent: error\ndata: {\"type\":\"error\","
                                         "\"sequence_number\":0,")));
-    read_wire(&b.s, true);
-    bench_dispose(&b);
+    read_wire(&b->s, true);
 }
 
 static void a_reason_of_error_is_an_error(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed_start(&b, "chat");
-    feed_finish(&b, STOP_ERROR);
-    read_wire(&b.s, true);
-    assert_true(has(&b.s.last, "\"type\":\"error\""));
-    assert_false(has(&b.s.wire, "response.completed"));
-    bench_dispose(&b);
+    struct bench *b = *state;
+    feed_start(b, "chat");
+    feed_finish(b, STOP_ERROR);
+    read_wire(&b->s, true);
+    assert_true(has(&b->s.last, "\"type\":\"error\""));
+    assert_false(has(&b->s.wire, "response.completed"));
 }
 
 /* At the transcript's limit the client gets what is well-formed, and a clear end. */
@@ -696,30 +639,24 @@ static void everything_that_waits_is_bounded(void **state) {
 }
 
 static void a_full_output_is_an_error(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
+    struct bench *b = *state;
     struct buf small;
     buf_init(&small, 100);
     struct event ev = {.kind = EV_BLOCK_BEGIN, .block_kind = BLOCK_TEXT};
-    assert_int_equal(dialect_responses.encoder_event(b.x, &ev, &small), -ERR_LIMIT);
+    assert_int_equal(dialect_responses.encoder_event(b->x, &ev, &small), -ERR_LIMIT);
     assert_int_equal(small.len, 0);
     buf_dispose(&small);
-    bench_dispose(&b);
 }
 
 static void blocks_that_are_open_at_once_are_refused(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed_begin(&b, 0, BLOCK_TOOL_CALL);
-    size_t len = b.s.wire.len;
-    assert_int_equal(give(&b, (struct event){.kind = EV_BLOCK_BEGIN, .block = 1}), -ERR_PROTOCOL);
-    assert_int_equal(give(&b, (struct event){.kind = EV_DELTA, .block = 1, .text = SLICE("x")}),
+    struct bench *b = *state;
+    feed_begin(b, 0, BLOCK_TOOL_CALL);
+    size_t len = b->s.wire.len;
+    assert_int_equal(give(b, (struct event){.kind = EV_BLOCK_BEGIN, .block = 1}), -ERR_PROTOCOL);
+    assert_int_equal(give(b, (struct event){.kind = EV_DELTA, .block = 1, .text = SLICE("x")}),
                      -ERR_PROTOCOL);
-    assert_int_equal(b.s.wire.len, len);
-    feed_text(&b, 0, BLOCK_TOOL_CALL, SLICE("{}"));
-    bench_dispose(&b);
+    assert_int_equal(b->s.wire.len, len);
+    feed_text(b, 0, BLOCK_TOOL_CALL, SLICE("{}"));
 }
 
 static void the_request_is_repeated(void **state) {
@@ -748,26 +685,23 @@ static void the_request_is_repeated(void **state) {
 
 /* What a gateway keeps is what the client got. */
 static void the_finished_answer_can_be_kept(void **state) {
-    (void)state;
-    struct bench b;
+    struct bench *b = *state;
     struct buf kept;
     buf_init(&kept, TEST_BYTES);
-    bench_init(&b, &options);
-    feed_start(&b, "chat");
-    feed_begin(&b, 0, BLOCK_TEXT);
-    assert_null(responses_encoder_output(b.x).ptr);
-    feed_text(&b, 0, BLOCK_TEXT, SLICE("x"));
-    feed_end(&b, 0, BLOCK_TEXT);
-    assert_int_equal(responses_encoder_write_response(b.x, &kept), -ERR_PROTOCOL);
-    feed_finish(&b, STOP_END);
-    read_wire(&b.s, true);
-    assert_int_equal(responses_encoder_write_response(b.x, &kept), 0);
-    assert_slices(buf_slice(&kept), last_response(&b.s));
-    assert_slices(responses_body_output(buf_slice(&kept)), responses_encoder_output(b.x));
+    feed_start(b, "chat");
+    feed_begin(b, 0, BLOCK_TEXT);
+    assert_null(responses_encoder_output(b->x).ptr);
+    feed_text(b, 0, BLOCK_TEXT, SLICE("x"));
+    feed_end(b, 0, BLOCK_TEXT);
+    assert_int_equal(responses_encoder_write_response(b->x, &kept), -ERR_PROTOCOL);
+    feed_finish(b, STOP_END);
+    read_wire(&b->s, true);
+    assert_int_equal(responses_encoder_write_response(b->x, &kept), 0);
+    assert_slices(buf_slice(&kept), last_response(&b->s));
+    assert_slices(responses_body_output(buf_slice(&kept)), responses_encoder_output(b->x));
     assert_null(responses_body_output(SLICE("{\"a\":1}")).ptr);
     assert_null(responses_body_output(SLICE("[]")).ptr);
     buf_dispose(&kept);
-    bench_dispose(&b);
 }
 
 static void foreign_tools_that_others_run_are_left_out(void **state) {
@@ -803,49 +737,49 @@ static void foreign_tools_that_others_run_are_left_out(void **state) {
 
 /* Steady state: deltas cost no allocation but the transcript's growth, here none. */
 static void deltas_allocate_nothing(void **state) {
-    (void)state;
-    struct bench b;
-    bench_init(&b, &options);
-    feed_start(&b, "chat");
-    feed_begin(&b, 0, BLOCK_TEXT);
+    struct bench *b = *state;
+    feed_start(b, "chat");
+    feed_begin(b, 0, BLOCK_TEXT);
     struct slice big = {malloc(20000), 20000};
     memset((char *)(uintptr_t)big.ptr, 'x', big.len);
-    feed_text(&b, 0, BLOCK_TEXT, big);
-    feed_text(&b, 0, BLOCK_TEXT, slice_sub(big, 0, 1000)); /* doubles: there is room now */
+    feed_text(b, 0, BLOCK_TEXT, big);
+    feed_text(b, 0, BLOCK_TEXT, slice_sub(big, 0, 1000)); /* doubles: there is room now */
     free((char *)(uintptr_t)big.ptr);
     uint64_t before = mem_alloc_count();
     for (int i = 0; i < 20; i++) {
-        b.s.wire.len = 0;
-        feed_text(&b, 0, BLOCK_TEXT, SLICE(" token"));
+        b->s.wire.len = 0;
+        feed_text(b, 0, BLOCK_TEXT, SLICE(" token"));
     }
     assert_int_equal(mem_alloc_count(), before);
-    bench_dispose(&b);
 }
+
+/* Gets a fresh bench as its state. */
+#define AT_THE_BENCH(test) cmocka_unit_test_setup_teardown(test, begin_test, end_test)
 
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_encoded_is_decoded),
         cmocka_unit_test(what_comes_from_elsewhere_keeps_the_grammar),
-        cmocka_unit_test(text_and_refusal_are_one_message),
-        cmocka_unit_test(two_texts_are_two_messages),
-        cmocka_unit_test(the_last_item_of_a_cut_answer_is_incomplete),
-        cmocka_unit_test(a_call_without_arguments_gets_an_object),
-        cmocka_unit_test(citations_without_a_place_cover_their_part),
-        cmocka_unit_test(redacted_thinking_is_a_reasoning_item),
-        cmocka_unit_test(logprobs_go_with_their_delta),
-        cmocka_unit_test(late_usage_is_in_the_last_event),
-        cmocka_unit_test(no_usage_is_null),
-        cmocka_unit_test(an_error_ends_the_stream_at_once),
-        cmocka_unit_test(an_error_before_everything_has_number_0),
-        cmocka_unit_test(a_reason_of_error_is_an_error),
+        AT_THE_BENCH(text_and_refusal_are_one_message),
+        AT_THE_BENCH(two_texts_are_two_messages),
+        AT_THE_BENCH(the_last_item_of_a_cut_answer_is_incomplete),
+        AT_THE_BENCH(a_call_without_arguments_gets_an_object),
+        AT_THE_BENCH(citations_without_a_place_cover_their_part),
+        AT_THE_BENCH(redacted_thinking_is_a_reasoning_item),
+        AT_THE_BENCH(logprobs_go_with_their_delta),
+        AT_THE_BENCH(late_usage_is_in_the_last_event),
+        AT_THE_BENCH(no_usage_is_null),
+        AT_THE_BENCH(an_error_ends_the_stream_at_once),
+        AT_THE_BENCH(an_error_before_everything_has_number_0),
+        AT_THE_BENCH(a_reason_of_error_is_an_error),
         cmocka_unit_test(the_transcript_is_bounded),
         cmocka_unit_test(everything_that_waits_is_bounded),
-        cmocka_unit_test(a_full_output_is_an_error),
-        cmocka_unit_test(blocks_that_are_open_at_once_are_refused),
+        AT_THE_BENCH(a_full_output_is_an_error),
+        AT_THE_BENCH(blocks_that_are_open_at_once_are_refused),
         cmocka_unit_test(the_request_is_repeated),
-        cmocka_unit_test(the_finished_answer_can_be_kept),
+        AT_THE_BENCH(the_finished_answer_can_be_kept),
         cmocka_unit_test(foreign_tools_that_others_run_are_left_out),
-        cmocka_unit_test(deltas_allocate_nothing),
+        AT_THE_BENCH(deltas_allocate_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

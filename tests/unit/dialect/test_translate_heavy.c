@@ -4,7 +4,6 @@
  * what is kept of one; and nothing allocated for a delta. */
 #include "dialect_test.h"
 
-#include "base/random.h"
 #include "translate_harness.h"
 
 #define N_PAIRS 12

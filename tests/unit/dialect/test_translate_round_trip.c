@@ -6,8 +6,6 @@
 #include "dialect_test.h"
 
 #include "base/random.h"
-#include "dialect/json_text.h"
-#include "dialect/proof.h"
 #include "translate_harness.h"
 
 #define ROUNDS    1800

@@ -86,13 +86,24 @@ static void what_is_wrong_is_said(void **state) {
         {"GET /v1/nope HTTP/1.1\r\n" HOST, 404, NULL, "unknown_url"},
         {"GET /v1/%22\"<script> HTTP/1.1\r\n" HOST, 404, NULL, "\\\""},
         {"OPTIONS /v1/nope HTTP/1.1\r\n" HOST, 404, NULL, "unknown_url"},
-        {"GET /v1/chat/completions HTTP/1.1\r\n" HOST, 405, NULL, "POST, OPTIONS"},
-        {"HEAD /v1/chat/completions HTTP/1.1\r\n" HOST, 405, NULL, ""},
-        {"DELETE /v1/models/m HTTP/1.1\r\n" HOST, 405, NULL, "method_not_supported"},
+        {"GET /v1/chat/completions HTTP/1.1\r\n" HOST, 405, "allow: POST, OPTIONS\r\n", "POST, OPTIONS"},
+        {"HEAD /v1/chat/completions HTTP/1.1\r\n" HOST, 405, "allow: POST, OPTIONS\r\n", ""},
+        {"DELETE /v1/models/m HTTP/1.1\r\n" HOST, 405, "allow: GET, HEAD, OPTIONS\r\n", "method_not_supported"},
+        {"PUT /v1/responses/r HTTP/1.1\r\n" HOST, 405, "allow: GET, HEAD, DELETE, OPTIONS\r\n", "method_not_supported"},
+        {"GET /v1/messages HTTP/1.1\r\n" HOST, 405, "allow: POST, OPTIONS\r\n", "\"type\":\"error\""},
         {"POST /v1/models HTTP/1.1\r\n" HOST JSON "Content-Length: 0\r\n", 405, NULL, "method_not_supported"},
         {"POST /v1/chat/completions/ HTTP/1.1\r\n" HOST JSON "Content-Length: 0\r\n", 404, NULL, "unknown_url"},
         {"POST /v1/chat/completions HTTP/1.1\r\n" HOST "Content-Type: text/\377\r\nContent-Length: 0\r\n", 415, NULL, "\357\277\275"},
         {"GET /health HTTP/1.1\r\n", 400, NULL, "invalid_request_error"},
+        /* in Anthropic's words where they are asked for, the server's own errors too */
+        {"GET /v1/messages/batches HTTP/1.1\r\n" HOST, 404, NULL, "{\"type\":\"error\",\"error\":{\"type\":\"not_found_error\""},
+        {"GET /v1/nope HTTP/1.1\r\n" HOST "anthropic-version: 2023-06-01\r\n", 404, NULL, "{\"type\":\"error\""},
+        {"GET /v1/nope HTTP/1.1\r\n" HOST "x-api-key: k\r\n", 404, NULL, "{\"type\":\"error\""},
+        {"GET /v1/nope HTTP/1.1\r\n" HOST "x-api-key: k\r\nAuthorization: Bearer k\r\n", 404, NULL, "{\"error\":"},
+        {"POST /v1/messages HTTP/1.1\r\n", 400, NULL, "{\"type\":\"error\",\"error\":{\"type\":\"invalid_request_error\""},
+        {"POST /v1/messages HTTP/1.1\r\n" HOST JSON "Content-Length: 99999999999\r\n", 413, NULL, "{\"type\":\"error\",\"error\":{\"type\":\"request_too_large\""},
+        {"POST /v1/responses HTTP/1.1\r\n" HOST JSON "Content-Length: 99999999999\r\n", 413, NULL, "{\"error\":"},
+        {"GET / HTTP/1.1\r\nanthropic-version: 2023-06-01\r\n", 400, NULL, "{\"type\":\"error\""},
     };
     for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++)
         expect(&rows[i], TOP);

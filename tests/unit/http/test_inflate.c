@@ -8,7 +8,6 @@
 #include <zlib.h>
 
 #include "base/buf.h"
-#include "base/mem.h"
 #include "base/random.h"
 #include "http/inflate.h"
 

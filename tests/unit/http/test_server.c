@@ -42,6 +42,7 @@ struct world {
     size_t log_len;
     struct http_exchange *held;     /* the last one that the test is to answer */
     unsigned format_error_count;
+    char about[200];                /* what the last error was about: path, and its key */
     size_t refill_bytes;            /* on_writable writes on until so many are out, then ends */
     size_t written_bytes;
 };
@@ -150,10 +151,13 @@ static void app_on_done(void *self, struct http_exchange *ex) {
     http_end(ex);
 }
 
-static void app_format_error(void *self, unsigned status, const char *message, struct buf *out,
+static void app_format_error(void *self, unsigned status, const char *message,
+                             const struct http_exchange *about, struct buf *out,
                              const char **out_type) {
     struct world *w = self;
+    struct slice key = http_headers_get(&about->headers, SLICE("x-key"));
     w->format_error_count++;
+    snprintf(w->about, sizeof w->about, "%.*s %.*s", SLICE_FMT(about->path), SLICE_FMT(key));
     assert_true(strlen(message) > 5);
     *out_type = "application/json";
     assert_int_equal(buf_appendf(out, "{\"status\":%u}", status), 0);
@@ -466,6 +470,43 @@ static void test_refused_by_the_server(void **state) {
     assert_took(c, ERROR(505, "505 HTTP Version Not Supported"));
     assert_int_equal(http_server_stats(w->server)->bad_requests, 3);
     assert_int_equal(http_server_stats(w->server)->requests, 0);
+}
+
+/* As far as it came: the application tells from it whose client it is. */
+static void test_errors_know_their_request(void **state) {
+    struct world *w = *state;
+    static const struct {
+        const char *request, *about;
+    } rows[] = {
+        {"GET /hello?x HTTP/1.1\r\nX-Key: k\r\n\r\n", "/hello k"},
+        {"GET /hello HTTP/1.1\r\nX-Key: k\r\nHost: a\r\nbad header\r\n\r\n", "/hello k"},
+        {"GET /hello HTTP/9.9\r\n\r\n", "/hello "},
+        {"GET \r\n\r\n", " "},
+        {"\x16\x03\x01", " "},
+        {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", " "},
+        {POST("/echo", "X-Key: k\r\nTransfer-Encoding: chunked\r\n", "x\r\n"), "/echo k"},
+        {POST("/echo", "X-Key: k\r\nContent-Length: 99999999999\r\n", ""), "/echo k"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        struct client *c = client_open(w);
+        w->about[0] = 0;
+        client_send(c, rows[i].request);
+        client_take(c);
+        assert_string_equal(w->about, rows[i].about);
+    }
+    w->log_len = 0;
+}
+
+/* In many reads, or cut off by the clock. */
+static void test_errors_know_what_came_in_pieces(void **state) {
+    struct world *w = *state;
+    struct client *c = client_open(w);
+    static const char *const pieces[] = {"GE", "T /he", "llo HT", "TP/1.1\r\nX-K", "ey: k\r\n"};
+    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++)
+        client_send(c, pieces[i]);
+    sim_run(never, NULL, sim_now_ns() + 20 * NS_PER_S);
+    assert_took(c, ERROR(408, "408 Request Timeout"));
+    assert_string_equal(w->about, "/hello k");
 }
 
 static void test_error_is_read_although_more_comes(void **state) {
@@ -1157,6 +1198,8 @@ int main(void) {
         TEST(test_pipelined_garbage),
         cmocka_unit_test(test_same_for_every_split),
         TEST(test_refused_by_the_server),
+        TEST(test_errors_know_their_request),
+        TEST(test_errors_know_what_came_in_pieces),
         TEST(test_error_is_read_although_more_comes),
         TEST(test_lingering_ends),
         TEST(test_body_refused),

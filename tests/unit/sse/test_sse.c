@@ -62,11 +62,14 @@ static const struct row rows[] = {
     {"bad utf-8",
      T("data: a\xff"
        "b\n\n"),
-     "EVENT+DATA+BAD_UTF8 [] [a\\xffb] []\n",
+     "EVENT+DATA+BAD_UTF8 [] [a\\xef\\xbf\\xbdb] []\n",
      "data: a\xef\xbf\xbd"
      "b\n\n"},
-    {"cut sequence", T("data: a\xe2\x82\n\n"), "EVENT+DATA+BAD_UTF8 [] [a\\xe2\\x82] []\n",
-     "data: a\xef\xbf\xbd\n\n"},
+    {"cut sequence", T("data: a\xe2\x82\n\n"),
+     "EVENT+DATA+BAD_UTF8 [] [a\\xef\\xbf\\xbd] []\n", "data: a\xef\xbf\xbd\n\n"},
+    {"bad utf-8 in a name and in two lines", T("event: \xff\ndata: 1\xff\ndata: 2\n\n"),
+     "EVENT+DATA+MULTILINE+NAME+BAD_UTF8 [\\xef\\xbf\\xbd] [1\\xef\\xbf\\xbd\\n2] []\n",
+     "event: \xef\xbf\xbd\ndata: 1\xef\xbf\xbd\ndata: 2\n\n"},
     {"bad utf-8 in a comment", T(": \xff\ndata: 1\n\n"),
      "COMMENT+BAD_UTF8 [] [] []\nEVENT+DATA [] [1] []\n", "data: 1\n\n"},
     {"good utf-8", T("data: \xc3\xa9\xf0\x9f\x98\x80\n\n"),
