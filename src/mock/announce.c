@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "dialect/json_write.h"
+#include "mock/capture_store.h"
 #include "mock/self.h"
 #include "mock/scenario_book.h"
 #include "token/token.h"
@@ -35,9 +36,54 @@ static void print_scenarios(const struct hub *h, FILE *to) {
     scenario_set_unref(&set);
 }
 
+/* "first token after 200ms, then one every 20ms" */
+static void print_times(const struct mock_options *o, FILE *to) {
+    char ttft[LAW_TEXT_BYTES], itl[LAW_TEXT_BYTES];
+    if (o->max_batch > 0) {
+        fprintf(to, "first token after a seat in a batch of %u, then ", o->max_batch);
+    } else if (law_is_zero(&o->ttft)) {
+        fprintf(to, "first token at once, then ");
+    } else {
+        fprintf(to, "first token after %s, then ", law_print(&o->ttft, ttft));
+    }
+    if (o->tps > 0) {
+        fprintf(to, "%g a second", o->tps);
+    } else if (law_is_zero(&o->itl)) {
+        fprintf(to, "as fast as it is read");
+    } else {
+        fprintf(to, "one every %s", law_print(&o->itl, itl));
+    }
+}
+
+static void print_captures(const struct hub *h, FILE *to) {
+    static const char *const misses[] = {
+        [MOCK_MISS_ERROR] = "404",
+        [MOCK_MISS_GENERATE] = "made up",
+        [MOCK_MISS_RECORD] = "fetched and kept"};
+    const struct mock_options *o = h->fixed;
+    if (o->replay) {
+        struct captures_counts n;
+        captures_count(h->captures, &n);
+        fprintf(to, "  %" PRIu64 " capture%s of %s, played at %s; what they do not answer is %s\n",
+                n.loaded, n.loaded == 1 ? "" : "s", o->replay, o->speed, misses[o->on_miss]);
+    }
+    if (o->upstream) {
+        fprintf(to, "  what is not answered here goes to %s%s%s\n", o->upstream,
+                o->record ? ", and is kept in " : "", o->record ? o->record : "");
+    }
+}
+
+static void print_faults(const struct mock_options *o, FILE *to) {
+    for (unsigned i = 0; i < o->n_faults; i++) {
+        fprintf(to, "%s%s", i ? "; " : "  faults: ", o->faults[i]);
+    }
+    if (o->n_faults > 0) {
+        fprintf(to, "\n");
+    }
+}
+
 static void print_provider(const struct hub *h, const char *bold, const char *off, FILE *to) {
     const struct mock_options *o = h->fixed;
-    char ttft[LAW_TEXT_BYTES], itl[LAW_TEXT_BYTES];
     fprintf(to, "%spenstock mock%s answers on %s%s%s", bold, off, bold, h->base_url, off);
     if (o->name) {
         fprintf(to, " as %s", o->name);
@@ -46,10 +92,13 @@ static void print_provider(const struct hub *h, const char *bold, const char *of
         char text[ADDR_TEXT_BYTES];
         fprintf(to, "%s%s", i == 1 ? " and " : ", ", addr_text(&h->addrs[i], text));
     }
-    fprintf(to, "\n  first token after %s, then one every %s; seed %" PRIu64 "; ",
-            law_print(&o->ttft, ttft), law_print(&o->itl, itl), o->seed);
+    fprintf(to, "\n  ");
+    print_times(o, to);
+    fprintf(to, "; seed %" PRIu64 "; ", o->seed);
     print_models(o, to);
     print_scenarios(h, to);
+    print_captures(h, to);
+    print_faults(o, to);
 }
 
 static void print_banner(const struct hub *hubs, unsigned n, FILE *to) {

@@ -65,3 +65,9 @@ const struct api *api_of(const struct http_exchange *ex) {
     }
     return api_of_dialect(is_anthropic ? &dialect_messages : &dialect_chat);
 }
+
+const struct api *api_of_stranger(const struct http_exchange *ex) {
+    bool has_their_key = http_headers_get(&ex->headers, SLICE("x-api-key")).ptr &&
+                         !http_headers_get(&ex->headers, SLICE("authorization")).ptr;
+    return has_their_key ? api_of_dialect(&dialect_messages) : api_of(ex);
+}

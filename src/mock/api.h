@@ -22,6 +22,8 @@ const struct api *api_of_dialect(const struct dialect *d);
 const struct api *api_of_path(struct slice path);
 /* Whose words an answer to this request is in, whatever its path: errors, lists. */
 const struct api *api_of(const struct http_exchange *ex);
+/* The same where no endpoint is asked for: a key as Anthropic's clients send it tells, too. */
+const struct api *api_of_stranger(const struct http_exchange *ex);
 /* The path without a leading /v1. */
 struct slice api_path(struct slice path);
 

@@ -11,6 +11,7 @@
 #include "mock/delivery.h"
 #include "mock/journal_line.h"
 #include "mock/stored.h"
+#include "mock/wire.h"
 
 enum {
     ID_MAX_BYTES = 512,
@@ -19,6 +20,9 @@ enum {
     PORTION_BYTES = 64 << 10,        /* that a follower writes at once */
     OPENING_EVENTS = 2               /* created and queued: what is shown before the first slot */
 };
+
+#define CANCELLED                                                                                  \
+    "\"code\":\"response_cancelled\",\"message\":\"The response was cancelled.\",\"param\":null"
 
 struct job {
     struct job *prev, *next;         /* the provider's, under its lock; only while it is made */
@@ -60,7 +64,7 @@ static struct job *job_new(struct mock_call *c) {
     struct job *j = mem_zalloc(sizeof *j);
     j->all = c->w->hub->background;
     j->worker = c->w;
-    j->note = stored_note_new(c->w->hub->stored, &c->turn);
+    j->note = stored_note_new(c->stored, &c->turn);
     atomic_init(&j->refs, 2);        /* the delivery's, and the asker's */
     pthread_mutex_init(&j->lock, NULL);
     buf_init(&j->id, ID_MAX_BYTES);
@@ -115,11 +119,17 @@ static void unlist(struct job *j) {
     pthread_mutex_unlock(&b->lock);
 }
 
+static bool is_asked(const struct job *j, const struct mock_call *c, struct slice id) {
+    return slice_eq(buf_slice(&j->id), id) &&
+           stored_is_same_part(c->stored, stored_note_part(j->note));
+}
+
 /* With a reference; NULL: nothing of this id is being made. */
-static struct job *find(struct background *b, struct slice id) {
+static struct job *find(const struct mock_call *c, struct slice id) {
+    struct background *b = c->w->hub->background;
     pthread_mutex_lock(&b->lock);
     struct job *j = b->jobs;
-    while (j && !slice_eq(buf_slice(&j->id), id)) j = j->next;
+    while (j && !is_asked(j, c, id)) j = j->next;
     if (j) atomic_fetch_add(&j->refs, 1);
     pthread_mutex_unlock(&b->lock);
     return j;
@@ -162,6 +172,7 @@ static void take_object(struct job *j) {
 
 void job_write(struct job *j, struct slice frames) {
     pthread_mutex_lock(&j->lock);
+    frames = j->is_cancelled ? SLICE_NULL : frames;
     bool is_first = j->events.len == 0 && frames.len > 0;
     j->has_failed |= buf_append(&j->events, frames) < 0;
     if (is_first) {
@@ -237,8 +248,9 @@ bool job_is_cancelled(struct job *j) {
 
 /* ---- looking at one ---- */
 
-bool background_get(struct hub *h, struct slice id, struct arena *a, struct slice *out) {
-    struct job *j = find(h->background, id);
+bool background_get(struct mock_call *c, struct slice id, struct slice *out) {
+    struct arena *a = c->ex->arena;
+    struct job *j = find(c, id);
     if (!j) {
         return false;
     }
@@ -252,14 +264,29 @@ bool background_get(struct hub *h, struct slice id, struct arena *a, struct slic
     return true;
 }
 
-bool background_input(struct hub *h, struct slice id, struct arena *a, struct slice *out) {
-    struct job *j = find(h->background, id);
+bool background_input(struct mock_call *c, struct slice id, struct slice *out) {
+    struct job *j = find(c, id);
     if (!j) {
         return false;
     }
-    *out = stored_note_input(j->note, a);
+    *out = stored_note_input(j->note, c->ex->arena);
     job_unref(j);
     return true;
+}
+
+/* Locked. A stream of the API ends with a word, and has none of its own for this: with an error,
+ * which no client takes for the whole answer. */
+static void end_events(struct job *j) {
+    struct slice seen = slice_sub(buf_slice(&j->events), 0, j->visible);
+    unsigned n = 0;
+    for (size_t at = 0; (at = behind_events(seen, at, 1)) != SIZE_MAX;) n++;
+    j->events.len = j->visible;
+    int rc = buf_appendf(&j->events,
+                         "event: error\ndata: {\"type\":\"error\",\"sequence_number\":%u,"
+                         "\"error\":{\"type\":\"invalid_request_error\"," CANCELLED "}," CANCELLED
+                         "}\n\n",
+                         n);
+    j->visible = rc < 0 ? j->visible : j->events.len;
 }
 
 /* Locked. */
@@ -268,11 +295,13 @@ static void cancel(struct job *j, struct arena *a) {
     buf_reset(&j->object);
     (void)!buf_append(&j->object, object);
     j->is_cancelled = true;
-    stored_keep(j->note, buf_slice(&j->object), slice_sub(buf_slice(&j->events), 0, j->visible));
+    end_events(j);
+    stored_keep(j->note, buf_slice(&j->object), buf_slice(&j->events));
 }
 
-bool background_cancel(struct hub *h, struct slice id, struct arena *a, struct slice *out) {
-    struct job *j = find(h->background, id);
+bool background_cancel(struct mock_call *c, struct slice id, struct slice *out) {
+    struct arena *a = c->ex->arena;
+    struct job *j = find(c, id);
     if (!j) {
         return false;
     }
@@ -283,7 +312,7 @@ bool background_cancel(struct hub *h, struct slice id, struct arena *a, struct s
     *out = arena_dup(a, buf_slice(&j->object));
     pthread_mutex_unlock(&j->lock);
     unlist(j);
-    hub_wake(h);
+    hub_wake(c->w->hub);
     job_unref(j);
     return true;
 }
@@ -296,6 +325,7 @@ struct follower {
     struct mock_worker *worker;
     struct http_exchange *ex;
     struct job *job;
+    struct wire *wire;               /* with a fault: between us and the exchange; else NULL */
     struct journal_line line;
     size_t at;                       /* in the job's events */
     uint64_t skip;                   /* events still to be passed over */
@@ -311,8 +341,12 @@ static void follower_ended(struct owner *self, bool is_cancelled) {
     f->job->n_followers--;
     pthread_mutex_unlock(&f->job->lock);
     job_unref(f->job);
+    bool is_broken = f->wire && wire_is_cut(f->wire);
     journal_line_end(&f->line, f->worker,
-                     is_cancelled ? JOURNAL_CANCELLED : JOURNAL_COMPLETED, -1, -1);
+                     is_cancelled ? JOURNAL_CANCELLED
+                     : is_broken  ? JOURNAL_BROKEN
+                                  : JOURNAL_COMPLETED, -1, -1);
+    wire_free(&f->wire);
     mem_free(f);
 }
 
@@ -334,6 +368,21 @@ static bool take_portion(struct follower *f, struct buf *out) {
     return is_all;
 }
 
+/* As http_write. */
+static int follower_write(struct follower *f, struct slice portion) {
+    return f->wire ? wire_write(f->wire, portion) : http_write(f->ex, &portion, 1);
+}
+
+/* f may be gone afterwards. */
+static void follower_end(struct follower *f) {
+    f->is_over = true;
+    if (f->wire) {
+        wire_end(f->wire);
+    } else {
+        http_end(f->ex);
+    }
+}
+
 /* f may be gone afterwards. */
 static void follower_pump(struct follower *f) {
     struct mock_worker *w = f->worker;
@@ -345,28 +394,36 @@ static void follower_pump(struct follower *f) {
         if (portion.len == 0) {
             break;
         }
-        int written = http_write(f->ex, &portion, 1);
+        int written = follower_write(f, portion);
         if (written < 0) {
             return;                  /* on_cancel follows or has run */
         }
         f->is_blocked = written == 0;
-        if (f->is_blocked && !is_all) {
+        if (f->is_blocked && (!is_all || f->wire)) {
             return;
         }
     }
     if (is_all) {
-        f->is_over = true;
-        http_end(f->ex);
-    } else {
+        follower_end(f);
+    } else if (!f->wire) {
         http_flush_head(f->ex);
+    }
+}
+
+static void follower_goes_on(void *self) {
+    struct follower *f = self;
+    f->is_blocked = false;
+    if (!f->is_over) {
+        follower_pump(f);
     }
 }
 
 static void follower_writable(struct owner *self) {
     struct follower *f = (struct follower *)self;
-    f->is_blocked = false;
-    if (!f->is_over) {
-        follower_pump(f);
+    if (f->wire) {
+        wire_writable(f->wire);
+    } else {
+        follower_goes_on(f);
     }
 }
 
@@ -381,7 +438,7 @@ static void follow(struct mock_call *c, struct job *j, uint64_t skip) {
                            .next = w->followers, .skip = skip};
     if (f->next) f->next->prev = f;
     w->followers = f;
-    journal_line_begin(&f->line, c);
+    journal_line_begin(&f->line, c, buf_slice(&j->id));
     c->ex->app = f;
     c->is_passed_on = true;
     pthread_mutex_lock(&j->lock);
@@ -389,12 +446,19 @@ static void follow(struct mock_call *c, struct job *j, uint64_t skip) {
     pthread_mutex_unlock(&j->lock);
     header_set_init(w, &set, c->api, SLICE("text/event-stream; charset=utf-8"), &c->facts);
     header_set_add(&set, SLICE("cache-control"), SLICE("no-cache"));
-    http_start(c->ex, &(struct http_response){200, set.items, set.count}, -1);
+    struct http_response head = {200, set.items, set.count};
+    f->wire = wire_of_call(c, follower_goes_on, f);
+    if (f->wire) {
+        wire_start(f->wire, &head);
+        (void)!wire_write(f->wire, SLICE(""));       /* the head goes ahead */
+    } else {
+        http_start(c->ex, &head, -1);
+    }
     follower_pump(f);
 }
 
 bool background_follow(struct mock_call *c, struct slice id, uint64_t skip) {
-    struct job *j = find(c->w->hub->background, id);
+    struct job *j = find(c, id);
     if (j) {
         follow(c, j, skip);
     }

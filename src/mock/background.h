@@ -31,14 +31,14 @@ void job_write(struct job *j, struct slice frames);
 void job_end(struct job **j, const struct encoder *x);
 bool job_is_cancelled(struct job *j);
 
-/* ---- clients, any worker ---- */
+/* ---- clients, any worker; what their key has asked for alone is there ---- */
 
 /* The response as it is now. False: nothing of this id is being made. */
-bool background_get(struct hub *h, struct slice id, struct arena *a, struct slice *out);
+bool background_get(struct mock_call *c, struct slice id, struct slice *out);
 /* What it is made from, oldest first, with commas. */
-bool background_input(struct hub *h, struct slice id, struct arena *a, struct slice *out);
+bool background_input(struct mock_call *c, struct slice id, struct slice *out);
 /* The same, cancelled from now on. */
-bool background_cancel(struct hub *h, struct slice id, struct arena *a, struct slice *out);
+bool background_cancel(struct mock_call *c, struct slice id, struct slice *out);
 /* Its stream behind so many events, as it comes; takes over the exchange. False: no such job. */
 bool background_follow(struct mock_call *c, struct slice id, uint64_t skip);
 

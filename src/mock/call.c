@@ -4,11 +4,11 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "mock/fault_answer.h"
 #include "mock/mock_clock.h"
+#include "mock/scenario.h"
 
 enum { SHOWN_BYTES = 200, PREFLIGHT_SECONDS = 600 };
 
@@ -50,11 +50,8 @@ static void openai_bucket(struct header_set *set, const struct limit_bucket *b, 
 
 /* As Anthropic tells a time: RFC 3339. */
 static void put_instant(struct header_set *set, struct slice name, int64_t wall_ns) {
-    time_t at = (time_t)((wall_ns + NS_PER_S - 1) / NS_PER_S);
-    struct tm utc;
-    char text[40];
-    gmtime_r(&at, &utc);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    char text[CLOCK_TEXT_BYTES];
+    clock_utc_text((wall_ns + NS_PER_S - 1) / NS_PER_S, text);
     header_set_printf(set, name, "%s", text);
 }
 
@@ -95,8 +92,8 @@ void limit_headers(const struct mock_worker *w, struct header_set *set, const st
 /* ---- browsers ---- */
 
 static bool is_control(const struct http_exchange *ex) {
-    return slice_starts_with(ex->path, SLICE("/penstock/")) ||
-           slice_eq(ex->path, SLICE("/penstock"));
+    struct slice path = api_path(ex->path);
+    return slice_starts_with(path, SLICE("/penstock/")) || slice_eq(path, SLICE("/penstock"));
 }
 
 static const char *cors_of(const struct mock_options *o, const struct http_exchange *ex) {
@@ -167,36 +164,59 @@ static void refuse_key(struct mock_call *c) {
     mock_respond_error(c->w, c->ex, &er, 0);
 }
 
-bool mock_call_begin(struct mock_call *c, struct mock_worker *w, struct http_exchange *ex) {
+static void begin(struct mock_call *c, struct mock_worker *w, struct http_exchange *ex) {
     *c = (struct mock_call){.w = w, .ex = ex, .api = api_of(ex), .o = mock_options_now(w)};
     const char *cors = cors_of(c->o, ex);     /* asked for anew, the options may be others */
     c->start_ns = mock_now_ns(w);
     c->key = key_of(ex);
-    c->session = http_headers_get(&ex->headers, SLICE("x-penstock-session"));
-    c->facts.serial = atomic_fetch_add_explicit(&w->hub->serial, 1, memory_order_relaxed);
+    c->facts.serial = serials_take(&w->hub->serials, ex->path, bytes_slice(ex->body));
     c->facts.has_serial = true;
     if (cors) {
         snprintf(c->facts.cors, sizeof c->facts.cors, "%s", cors);
     }
     w->call = c;
+}
+
+/* Where keys matter, each has what it stored for itself. */
+static struct stored *stored_of(const struct mock_call *c) {
+    struct stored *all = c->w->hub->stored;
+    return c->o->n_keys > 0 ? stored_of_key(all, c->key, c->ex->arena) : all;
+}
+
+bool mock_call_begin(struct mock_call *c, struct mock_worker *w, struct http_exchange *ex) {
+    begin(c, w, ex);
     if (c->o->n_keys > 0 && !mock_key_find(c->o, c->key)) {
         mock_call_journal(c, SLICE_NULL, false);
         refuse_key(c);
         return false;
     }
+    c->stored = stored_of(c);
     return true;
 }
 
-void mock_call_journal(struct mock_call *c, struct slice model, bool stream) {
+static void open_journal(struct mock_call *c, const char *dialect, struct slice model,
+                         bool stream) {
     struct hub *h = c->w->hub;
+    char id[WORKER_ID_BYTES];
+    mock_request_id(c->w, &c->facts, id);
+    c->session = scenario_session(&c->ex->headers, &c->rq, c->ex->arena);
     const struct journal_request rq = {.ex = c->ex,
                                        .provider = h->fixed->name,
-                                       .dialect = c->api->dialect->name,
+                                       .dialect = dialect,
                                        .model = model,
                                        .session = c->session,
+                                       .request_id = slice_make(id, sizeof id),
                                        .stream = stream,
                                        .wall_ns = mock_wall_ns(c->w)};
     c->journal = journal_open(h->journal, &rq);
+}
+
+void mock_call_journal(struct mock_call *c, struct slice model, bool stream) {
+    open_journal(c, c->api->dialect->name, model, stream);
+}
+
+void mock_call_note_response(struct mock_call *c, struct slice id) {
+    journal_note(c->w->hub->journal, c->journal, &(struct journal_notes){.response_id = id});
 }
 
 void mock_call_end(struct mock_call *c) {
@@ -208,6 +228,24 @@ void mock_call_end(struct mock_call *c) {
                                          .end = JOURNAL_COMPLETED};
         journal_close(c->w->hub->journal, c->journal, &a);
     }
+}
+
+void mock_refuse_stray(struct mock_worker *w, struct http_exchange *ex, const char *allow) {
+    const char *method = http_method_name(ex->method);
+    struct slice path = slice_sub(ex->path, 0, SHOWN_BYTES);
+    struct mock_call c;
+    begin(&c, w, ex);
+    if (!is_control(ex)) {
+        open_journal(&c, NULL, SLICE_NULL, false);
+    }
+    if (*allow) {
+        head_facts_add(&c.facts, SLICE("allow"), slice_cstr(allow));
+        mock_respond_simple_error(w, ex, 405, "method_not_supported", "Not allowed to %s on %.*s.",
+                                  method, SLICE_FMT(path));
+    } else {
+        mock_respond_unknown_url(w, ex);
+    }
+    mock_call_end(&c);
 }
 
 /* ---- limits ---- */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The stage that looks for broken rules, and how a request is refused that cannot be read. */
 #include "mock/call.h"
-#include "mock/scenario.h"
 #include "mock/validate.h"
 
 enum { VIOLATIONS_BYTES = 64 << 10 };
@@ -11,10 +10,8 @@ static void note(struct mock_call *c, const struct violations *v) {
     struct buf text;
     buf_init(&text, VIOLATIONS_BYTES);
     int rc = validate_write(v, &text);
-    const struct journal_notes notes = {
-        .session = scenario_session(&c->ex->headers, &c->rq, c->ex->arena),
-        .violations = rc < 0 ? SLICE_NULL : buf_slice(&text),
-        .n_violations = v->n};
+    const struct journal_notes notes = {.violations = rc < 0 ? SLICE_NULL : buf_slice(&text),
+                                        .n_violations = v->n};
     c->facts.violations += v->n;
     for (const struct violation *at = v->first; at; at = at->next) {
         atomic_fetch_add_explicit(&c->w->hub->violations[at->rule], 1, memory_order_relaxed);

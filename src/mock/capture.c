@@ -5,13 +5,15 @@
 #include <inttypes.h>
 #include <openssl/evp.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "base/json_scan.h"
 #include "base/mem.h"
 #include "dialect/json_doc.h"
 #include "dialect/json_write.h"
+#include "dialect/request_read.h"
+
+enum { ID_LOOK_BYTES = 16 << 10 };
 
 struct capture *capture_new(void) {
     struct capture *c = mem_zalloc(sizeof *c);
@@ -76,6 +78,31 @@ void capture_set_headers(struct capture *c, const struct http_headers *from, boo
     }
 }
 
+/* ---- what a provider calls it ---- */
+
+struct slice capture_request_id(const struct http_headers *answer) {
+    struct slice id = http_headers_get(answer, SLICE("x-request-id"));
+    id = id.ptr ? id : http_headers_get(answer, SLICE("request-id"));
+    return id.ptr ? id : SLICE("");
+}
+
+/* Of an answer, or of the first event of a stream, which may have it in it. */
+static struct slice id_in(struct slice object, struct arena *a) {
+    static const char *const inside[] = {"response", "message"};
+    struct slice id = json_member_string(object, SLICE("id"), a);
+    for (size_t i = 0; i < 2 && id.len == 0; i++) {
+        struct slice answer = json_member(object, slice_cstr(inside[i]), a);
+        id = json_member_string(answer, SLICE("id"), a);
+    }
+    return slice_utf8_valid(id) == id.len ? id : SLICE_NULL;
+}
+
+struct slice capture_response_id(struct slice body, struct arena *a) {
+    body = slice_sub(body, 0, ID_LOOK_BYTES);
+    ptrdiff_t brace = slice_index(body, '{');
+    return brace < 0 ? SLICE_NULL : id_in(slice_from(body, (size_t)brace), a);
+}
+
 bool capture_is_stream(const struct capture *c) {
     const struct http_headers h = {c->headers, c->n_headers};
     struct slice type = http_headers_get(&h, SLICE("content-type"));
@@ -134,12 +161,8 @@ static void w_headers(struct json_writer *w, const struct http_header *items, un
 }
 
 static void w_time(struct json_writer *w, int64_t unix_s) {
-    char text[40];
-    time_t t = (time_t)unix_s;
-    struct tm tm;
-    if (!gmtime_r(&t, &tm) || strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &tm) == 0) {
-        text[0] = '\0';
-    }
+    char text[CLOCK_TEXT_BYTES];
+    clock_utc_text(unix_s, text);
     w_named(w, ",\"created\":", slice_cstr(text));
 }
 

@@ -91,6 +91,10 @@ static inline struct slice capture_body(const struct capture *c) {
 void capture_add_chunk(struct capture *c, int64_t t_ns, unsigned read, struct slice bytes);
 /* Copies. */
 void capture_set_headers(struct capture *c, const struct http_headers *from, bool of_request);
+/* What a provider calls the request: x-request-id, or request-id. Empty: nothing. */
+struct slice capture_request_id(const struct http_headers *answer);
+/* The answer's own id, where the beginning of its body (whole, or a stream) has it; else empty. */
+struct slice capture_response_id(struct slice body, struct arena *a);
 /* A body of server-sent events. */
 bool capture_is_stream(const struct capture *c);
 const char *capture_end_name(enum capture_end end);

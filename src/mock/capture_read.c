@@ -10,7 +10,7 @@
 
 #include "base/clock.h"
 #include "base/json_scan.h"
-#include "base/mem.h"
+#include "config/file.h"
 #include "dialect/json_doc.h"
 #include "dialect/json_text.h"
 #include "mock/capture.h"
@@ -394,26 +394,11 @@ struct capture *capture_read(struct slice text, const char *source, struct err *
 
 /* ---- files ---- */
 
-static int read_all(int fd, struct buf *out) {
-    for (;;) {
-        char *to = buf_reserve(out, 64 * 1024);
-        if (!to) {
-            return -ERR_LIMIT;
-        }
-        ssize_t n = read(fd, to, 64 * 1024);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            return n < 0 ? -ERR_IO : 0;
-        }
-        buf_commit(out, (size_t)n);
-    }
-}
-
 struct capture *capture_load(const char *folder, const char *name, struct err *e) {
     char path[4096];
     struct buf text;
+    struct stat st;
+    struct err why;
     struct capture *c = NULL;
     snprintf(path, sizeof path, "%s/%s", folder, name);
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -421,15 +406,12 @@ struct capture *capture_load(const char *folder, const char *name, struct err *e
         err_set_os(e, ERR_IO, errno, "cannot open %s", path);
         return NULL;
     }
-    struct stat st;
-    buf_init(&text, CAPTURE_MAX_FILE_BYTES + 64 * 1024);
-    int rc = fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)
-                 ? err_set(e, ERR_USAGE, "%s is not a file", path) : read_all(fd, &text);
-    if (rc == -ERR_LIMIT || text.len > CAPTURE_MAX_FILE_BYTES) {
-        err_set(e, ERR_LIMIT, "%s is larger than %zu MiB", path, CAPTURE_MAX_FILE_BYTES >> 20);
-    } else if (rc == -ERR_IO) {
-        err_set_os(e, ERR_IO, errno, "cannot read %s", path);
-    } else if (rc == 0) {
+    buf_init(&text, CAPTURE_MAX_FILE_BYTES);
+    if (fstat(fd, &st) < 0 || !S_ISREG(st.st_mode)) {
+        err_set(e, ERR_USAGE, "%s is not a file", path);
+    } else if (file_read_fd(fd, &text, &why) < 0) {
+        err_set(e, why.kind, "%s: %s", path, why.text);
+    } else {
         c = capture_read(buf_slice(&text), path, e);
     }
     buf_dispose(&text);

@@ -156,15 +156,17 @@ static bool save(struct captures *s, struct captures_job *job) {
         return false;
     }
     buf_init(&text, CAPTURE_MAX_FILE_BYTES);
+    pthread_mutex_lock(&s->files_lock);
     bool is_saved = make_text(c, &text) == 0 && write_file(s, c, buf_slice(&text)) == 0;
     if (!is_saved) {
         log_event(LOG_ERROR, "a capture cannot be written", LOG_CSTR("folder", s->folder),
                   LOG_CSTR("file", c->file), LOG_CSTR("why", strerror(errno)));
     }
-    buf_dispose(&text);
     if (is_saved && s->plays && c->end != CAPTURE_TRUNCATED) {
-        (void)captures_index_add(s, c);
+        (void)captures_add_recorded(s, c);
     }
+    pthread_mutex_unlock(&s->files_lock);
+    buf_dispose(&text);
     return is_saved;
 }
 

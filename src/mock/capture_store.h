@@ -25,6 +25,12 @@ struct captures_options {
 
 /* Blocks: reads what is to be played. NULL: e says which folder, file and line is wrong. */
 struct captures *captures_open(const struct captures_options *o, struct err *e) MUST_CHECK;
+/* Reads the folder that is played again whenever its files change, on a thread of its own: all of
+ * them are good then, or what was there stays, and stderr tells why. quiet: it does not tell when
+ * all went well. 0, or -ERR_IO. */
+int captures_watch(struct captures *s, bool quiet, struct err *e) MUST_CHECK;
+/* Reads it now: whether it is in force. Blocks. */
+bool captures_reload(struct captures *s);
 /* Blocks until all is written. NULL is fine. */
 void captures_close(struct captures **s);
 

@@ -13,8 +13,8 @@ static const struct {
     {"GET", "/penstock/wait", "?NAME=N or NAME_max=N[&timeout_ms=…]: answers when a counter has come "
                               "there: requests, started, completed, cancelled, open."},
     {"GET", "/penstock/journal", "The last requests and what became of them. Filters: dialect, model, "
-                                 "path, provider, session, scenario, fault, answered_by, status, end, "
-                                 "contains, since, limit, body."},
+                                 "path, provider, session, request_id, response_id, scenario, fault, "
+                                 "answered_by, status, end, contains, since, limit, body."},
     {"GET", "/penstock/journal/", "{seq}: one entry of the journal."},
     {"DELETE", "/penstock/journal", "Empties the journal."},
     {"POST", "/penstock/expect", "{match|order, where, count, at_least, at_most, since, within_ms}: 200 "

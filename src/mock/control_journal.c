@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* GET, DELETE /penstock/journal and GET /penstock/journal/{seq}. */
-#include "http/url.h"
 #include "mock/worker.h"
 
 void control_journal(struct mock_worker *w, struct http_exchange *ex) {

@@ -123,7 +123,7 @@ void control_explain(struct mock_worker *w, struct http_exchange *ex) {
     }
     const struct scenario_request in = {
         .dialect = api->dialect, .rq = &rq, .headers = &ex->headers, .path = path, .body = body,
-        .seed = w->hub->fixed->seed, .serial = atomic_load(&w->hub->serial) + 1,
+        .seed = w->hub->fixed->seed, .serial = serials_next(&w->hub->serials, path, body),
         .wall_ns = mock_wall_ns(w), .session = scenario_session(&ex->headers, &rq, ex->arena)};
     struct scenario_set *set = scenario_book_set(w->hub->scenarios);
     mock_worker_scratch(&w->body);

@@ -407,15 +407,6 @@ static const struct owner_ops delivery_ops = {delivery_writable, delivery_ended}
 
 static void go_on(void *self);
 
-static struct wire *wire_of(struct delivery *d, const struct mock_call *c) {
-    if (!c->k.fault || !fault_is_on_the_wire(c->k.fault->row) || c->job) {
-        return NULL;
-    }
-    const struct wire_options o = {.worker = c->w, .ex = c->ex, .api = c->api, .use = c->k.fault,
-                                   .serial = c->facts.serial, .go_on = go_on, .self = d};
-    return wire_new(&o);
-}
-
 static struct delivery *delivery_new(struct mock_call *c) {
     struct mock_worker *w = c->w;
     const struct api *api = c->api;
@@ -430,11 +421,11 @@ static struct delivery *delivery_new(struct mock_call *c) {
                                .cached = k->cached,
                                .seed = c->o->seed,
                                .tokens = k->tokens,
-                               .burst_min = t.burst,
-                               .burst_max = t.burst,
+                               .burst = t.burst,
                                .text = k->text,
                                .is_echo = c->o->echo,
                                .tokenizer = mock_tokenizer(c->o, rq->env.model),
+                               .prompt = mock_call_prompt(c),
                                .serial = serial,
                                .created = mock_wall_ns(w) / NS_PER_S};
     struct delivery *d = mem_zalloc(sizeof *d);
@@ -445,17 +436,17 @@ static struct delivery *delivery_new(struct mock_call *c) {
     d->facts = c->facts;
     d->limit_id = limits_key_id(c->key);
     d->api = api;
-    d->wire = wire_of(d, c);
+    d->wire = c->job ? NULL : wire_of_call(c, go_on, d);      /* a job's followers have theirs */
     d->streams = rq->env.stream;
     d->stamps = k->stamp;
     d->reply = reply_new(rq, &ro);
     timing_use_prefix_cache(c, d->reply);
     link_delivery(d);
-    journal_line_begin(&d->line, c);
+    journal_line_begin(&d->line, c, reply_id(d->reply));
     if (d->job) {
         d->line.seq = 0;                 /* the asker's, which has its answer at once */
     } else {
-        d->note = stored_turn_is_kept(&c->turn) ? stored_note_new(w->hub->stored, &c->turn) : NULL;
+        d->note = stored_turn_is_kept(&c->turn) ? stored_note_new(c->stored, &c->turn) : NULL;
         c->ex->app = d;
         c->is_passed_on = true;
     }

@@ -127,13 +127,20 @@ static void respond_static(struct http_exchange *ex, struct slice body) {
     http_respond(ex, &r, body);
 }
 
+const struct prompt_count *mock_call_prompt(struct mock_call *c) {
+    if (!c->is_prompt_counted) {
+        c->prompt = count_prompt(&c->rq, mock_tokenizer(c->o, c->rq.env.model));
+        c->is_prompt_counted = true;
+    }
+    return &c->prompt;
+}
+
 /* The stages, in order. Each either answers and says so, or leaves the call to the next. */
 static void serve(struct mock_call *c) {
     struct request_fault fault;
     unsigned status;
     bool may_be_limited = c->o->tpm > 0 || c->o->n_keys > 0;
-    uint64_t prompt =
-        may_be_limited ? plan_count_prompt(&c->rq, mock_tokenizer(c->o, c->rq.env.model)) : 0;
+    uint64_t prompt = may_be_limited ? mock_call_prompt(c)->all : 0;
     if (!mock_call_validate(c) || !mock_call_admit(c, prompt)) {
         return;
     }
@@ -157,7 +164,7 @@ static void serve(struct mock_call *c) {
 
 /* Of a responses client: what it refers to, where it is known here. */
 static int decode_turn(struct mock_call *c, struct request_fault *fault, unsigned *status) {
-    struct stored *s = c->w->hub->stored;
+    struct stored *s = c->stored;
     struct arena *a = c->ex->arena;
     struct slice body = bytes_slice(c->ex->body);
     int rc = stored_turn_read(s, body, stored_id(s, "", c->facts.serial, a), a, &c->turn, fault,
@@ -198,9 +205,10 @@ void mock_endpoint_answer(struct mock_worker *w, struct http_exchange *ex) {
         return;
     }
     if (mock_call_begin(&c, w, ex)) {
-        mock_call_journal(&c, rc == 0 ? env.model : SLICE_NULL, rc == 0 && env.stream);
+        bool is_read = rc == 0;
         unsigned status = 400;
-        rc = rc == 0 ? mock_call_decode(&c, &fault, &status) : rc;
+        rc = is_read ? mock_call_decode(&c, &fault, &status) : rc;
+        mock_call_journal(&c, is_read ? env.model : SLICE_NULL, is_read && env.stream);
         if (rc == 0) {
             serve(&c);
         } else {
@@ -218,7 +226,7 @@ void mock_call_count(struct mock_call *c, const char *head) {
         return;
     }
     mock_worker_scratch(&w->body);
-    uint64_t n = plan_count_prompt(&c->rq, mock_tokenizer(c->o, c->rq.env.model));
+    uint64_t n = mock_call_prompt(c)->all;
     int rc = buf_appendf(&w->body, "{%s\"input_tokens\":%" PRIu64 "}", head, n);
     mock_respond_json(w, c->ex, rc < 0 ? 500 : 200, buf_slice(&w->body));
 }

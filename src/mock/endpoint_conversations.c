@@ -35,7 +35,7 @@ static bool read_body(struct mock_call *c, struct slice *out) {
 /* The body's items as they are listed; empty: none. False: refused, and answered. */
 static bool read_items(struct mock_call *c, struct slice body, struct slice *out) {
     struct arena *a = c->ex->arena;
-    struct stored *s = c->w->hub->stored;
+    struct stored *s = c->stored;
     struct slice items = json_member(body, SLICE("items"), a), first;
     struct json_walk w = json_walk_begin(items);
     *out = SLICE_NULL;
@@ -66,7 +66,7 @@ static void respond_unknown(struct mock_call *c, struct slice id) {
 
 static void create(struct mock_call *c) {
     struct arena *a = c->ex->arena;
-    struct stored *s = c->w->hub->stored;
+    struct stored *s = c->stored;
     struct slice body, items;
     if (!read_body(c, &body) || !read_items(c, body, &items)) {
         return;
@@ -80,7 +80,7 @@ static void create(struct mock_call *c) {
 
 static void get(struct mock_call *c, struct slice id) {
     struct slice text;
-    if (stored_conversation_get(c->w->hub->stored, id, c->ex->arena, &text)) {
+    if (stored_conversation_get(c->stored, id, c->ex->arena, &text)) {
         mock_respond_json(c->w, c->ex, 200, text);
     } else {
         respond_unknown(c, id);
@@ -94,7 +94,7 @@ static void set(struct mock_call *c, struct slice id) {
         return;
     }
     struct slice metadata = json_member(body, SLICE("metadata"), a);
-    if (stored_conversation_set(c->w->hub->stored, id, metadata, a, &text)) {
+    if (stored_conversation_set(c->stored, id, metadata, a, &text)) {
         mock_respond_json(c->w, c->ex, 200, text);
     } else {
         respond_unknown(c, id);
@@ -102,7 +102,7 @@ static void set(struct mock_call *c, struct slice id) {
 }
 
 static void remove_all(struct mock_call *c, struct slice id) {
-    if (!stored_conversation_delete(c->w->hub->stored, id)) {
+    if (!stored_conversation_delete(c->stored, id)) {
         respond_unknown(c, id);
         return;
     }
@@ -118,7 +118,7 @@ static void remove_all(struct mock_call *c, struct slice id) {
 
 static void list_items(struct mock_call *c, struct slice id) {
     struct slice items;
-    if (stored_items_get(c->w->hub->stored, id, c->ex->arena, &items)) {
+    if (stored_items_get(c->stored, id, c->ex->arena, &items)) {
         stored_respond_items(c, items);
     } else {
         respond_unknown(c, id);
@@ -130,7 +130,7 @@ static void add_items(struct mock_call *c, struct slice id) {
     if (!read_body(c, &body) || !read_items(c, body, &items)) {
         return;
     }
-    if (!stored_items_add(c->w->hub->stored, id, items, c->ex->arena)) {
+    if (!stored_items_add(c->stored, id, items, c->ex->arena)) {
         respond_unknown(c, id);
         return;
     }
@@ -141,7 +141,7 @@ static void add_items(struct mock_call *c, struct slice id) {
 static void get_item(struct mock_call *c, struct slice id, struct slice item) {
     struct arena *a = c->ex->arena;
     struct slice items;
-    if (!stored_items_get(c->w->hub->stored, id, a, &items)) {
+    if (!stored_items_get(c->stored, id, a, &items)) {
         respond_unknown(c, id);
         return;
     }
@@ -157,7 +157,7 @@ static void get_item(struct mock_call *c, struct slice id, struct slice item) {
 
 /* The answer is the conversation. */
 static void delete_item(struct mock_call *c, struct slice id, struct slice item) {
-    struct stored *s = c->w->hub->stored;
+    struct stored *s = c->stored;
     struct slice text;
     if (!stored_conversation_get(s, id, c->ex->arena, &text)) {
         respond_unknown(c, id);
@@ -175,7 +175,7 @@ static void serve(struct mock_call *c) {
     unsigned n = stored_path(c->ex, SLICE("/conversations/"), parts);
     enum http_method m = c->ex->method == HTTP_METHOD_HEAD ? HTTP_METHOD_GET : c->ex->method;
     bool has_items = n >= 2 && slice_eq(parts[1], SLICE("items"));
-    if (n == 0 || (n >= 2 && !has_items)) stored_respond_no_such(c, false);
+    if (n == 0 || (n >= 2 && !has_items)) stored_respond_no_such(c, NULL);
     else if (n == 1 && m == HTTP_METHOD_GET) get(c, parts[0]);
     else if (n == 1 && m == HTTP_METHOD_POST) set(c, parts[0]);
     else if (n == 1 && m == HTTP_METHOD_DELETE) remove_all(c, parts[0]);
@@ -183,7 +183,9 @@ static void serve(struct mock_call *c) {
     else if (n == 2 && m == HTTP_METHOD_POST) add_items(c, parts[0]);
     else if (n == 3 && m == HTTP_METHOD_GET) get_item(c, parts[0], parts[2]);
     else if (n == 3 && m == HTTP_METHOD_DELETE) delete_item(c, parts[0], parts[2]);
-    else stored_respond_no_such(c, true);
+    else stored_respond_no_such(c, n == 1   ? "GET, HEAD, POST, DELETE"
+                                   : n == 2 ? "GET, HEAD, POST"
+                                            : "GET, HEAD, DELETE");
 }
 
 static void answer(struct mock_worker *w, struct http_exchange *ex,

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Lists, in OpenAI's form or, for a client that sends anthropic-version, in Anthropic's. */
-#include <time.h>
-
-#include "dialect/json_write.h"
+#include "dialect/model_list.h"
 #include "http/url.h"
 #include "mock/call.h"
 #include "mock/fault_answer.h"
@@ -27,35 +25,13 @@ bool mock_knows_model(const struct mock_options *o, struct slice model) {
     return false;
 }
 
-static void w_openai_model(struct json_writer *j, const struct mock_worker *w, struct slice id) {
-    jw(j, SLICE("{\"id\":"));
-    jw_string(j, id);
-    jw(j, SLICE(",\"object\":\"model\",\"created\":"));
-    jw_int(j, w->hub->started_wall_s);
-    jw(j, SLICE(",\"owned_by\":\"penstock-mock\"}"));
-}
-
-static void w_anthropic_model(struct json_writer *j, const struct mock_worker *w, struct slice id) {
-    time_t created = (time_t)w->hub->started_wall_s;
-    struct tm utc;
-    char text[40];
-    gmtime_r(&created, &utc);
-    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    jw(j, SLICE("{\"type\":\"model\",\"id\":"));
-    jw_string(j, id);
-    jw(j, SLICE(",\"display_name\":"));
-    jw_string(j, id);
-    jw(j, SLICE(",\"created_at\":"));
-    jw_string(j, slice_cstr(text));
-    jw(j, SLICE("}"));
-}
-
 static void w_model(struct json_writer *j, const struct mock_worker *w, bool is_anthropic,
                     struct slice id) {
+    int64_t created_s = w->hub->started_wall_s;
     if (is_anthropic) {
-        w_anthropic_model(j, w, id);
+        model_write_anthropic(j, id, created_s);
     } else {
-        w_openai_model(j, w, id);
+        model_write_openai(j, id, SLICE("penstock-mock"), created_s);
     }
 }
 

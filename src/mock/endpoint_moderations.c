@@ -6,7 +6,7 @@
 #include "mock/input.h"
 #include "mock/smalltalk.h"
 
-enum { ID_BYTES = 32, MAX_WORDS = 3 };
+enum { ID_BYTES = 37, MAX_WORDS = 3 };
 
 static const struct category {
     const char *name;
@@ -125,10 +125,12 @@ static void answer_moderations(struct mock_call *c) {
         return;
     }
     rng_seed_nth(&r, c->o->seed, c->facts.serial);
-    rng_base62(&r, id, sizeof id);
+    memcpy(id, "modr-", 5);
+    rng_base62(&r, id + 5, sizeof id - 5);
+    mock_call_note_response(c, slice_make(id, sizeof id));
     mock_worker_scratch(&w->body);
     struct json_writer j = jw_begin(&w->body);
-    jw(&j, SLICE("{\"id\":\"modr-"));
+    jw(&j, SLICE("{\"id\":\""));
     jw(&j, slice_make(id, sizeof id));
     jw(&j, SLICE("\",\"model\":"));
     jw_string(&j, k.env.model);

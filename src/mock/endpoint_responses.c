@@ -14,6 +14,7 @@
 #include "mock/fault_answer.h"
 #include "mock/reply.h"
 #include "mock/tokenizer_choice.h"
+#include "mock/wire.h"
 
 enum { SHOWN_BYTES = 128, STREAM_MAX_BYTES = 64 << 20, LIMIT_DEFAULT = 20, LIMIT_MAX = 100 };
 
@@ -41,10 +42,11 @@ void stored_respond_unknown(struct mock_call *c, const char *what, struct slice 
                               SLICE_FMT(slice_sub(id, 0, SHOWN_BYTES)));
 }
 
-void stored_respond_no_such(struct mock_call *c, bool path_is_known) {
+void stored_respond_no_such(struct mock_call *c, const char *allow) {
     struct slice path = slice_sub(c->ex->path, 0, SHOWN_BYTES);
     const char *method = http_method_name(c->ex->method);
-    if (path_is_known) {
+    if (allow) {
+        head_facts_add(&c->facts, SLICE("allow"), slice_cstr(allow));
         mock_respond_simple_error(c->w, c->ex, 405, "method_not_supported",
                                   "Not allowed to %s on %.*s.", method, SLICE_FMT(path));
     } else {
@@ -202,9 +204,22 @@ static struct slice behind(struct slice events, uint64_t skip) {
     return events;
 }
 
+static void respond_events(struct mock_call *c, struct slice events) {
+    const struct fault_use *fault = c->k.fault;
+    struct header_set set;
+    header_set_init(c->w, &set, c->api, SLICE("text/event-stream; charset=utf-8"), &c->facts);
+    header_set_add(&set, SLICE("cache-control"), SLICE("no-cache"));
+    struct http_response r = {200, set.items, set.count};
+    c->status = 200;
+    if (fault && fault_is_on_the_wire(fault->row)) {
+        wire_stream_alone(c->w, c->ex, c->api, fault, &r, events);
+    } else {
+        http_respond(c->ex, &r, events);
+    }
+}
+
 static void respond_stream(struct mock_call *c, const struct stored_response *r, uint64_t skip) {
     struct buf made;
-    struct header_set set;
     buf_init(&made, STREAM_MAX_BYTES);
     int rc = r->events.len > 0 ? 0 : replay(r->response, c->ex->arena, &made);
     struct slice events = r->events.len > 0 ? r->events : buf_slice(&made);
@@ -212,11 +227,7 @@ static void respond_stream(struct mock_call *c, const struct stored_response *r,
         mock_respond_simple_error(c->w, c->ex, 400, "invalid_value",
                                   "This response cannot be streamed again.");
     } else {
-        header_set_init(c->w, &set, c->api, SLICE("text/event-stream; charset=utf-8"), &c->facts);
-        header_set_add(&set, SLICE("cache-control"), SLICE("no-cache"));
-        c->status = 200;
-        http_respond(c->ex, &(struct http_response){200, set.items, set.count},
-                     behind(events, skip));
+        respond_events(c, behind(events, skip));
     }
     buf_dispose(&made);
 }
@@ -240,7 +251,6 @@ static bool read_start(const struct http_exchange *ex, uint64_t *out_skip) {
 }
 
 static void get_response(struct mock_call *c, struct slice id) {
-    struct hub *h = c->w->hub;
     struct stored_response r;
     struct slice object;
     uint64_t skip;
@@ -252,9 +262,9 @@ static void get_response(struct mock_call *c, struct slice id) {
     if (wants_stream(c->ex) && background_follow(c, id, skip)) {
         return;
     }
-    if (background_get(h, id, c->ex->arena, &object)) {
+    if (background_get(c, id, &object)) {
         mock_respond_json(c->w, c->ex, 200, object);
-    } else if (!stored_response_get(h->stored, id, c->ex->arena, &r)) {
+    } else if (!stored_response_get(c->stored, id, c->ex->arena, &r)) {
         stored_respond_unknown(c, "Response", id);
     } else if (wants_stream(c->ex)) {
         respond_stream(c, &r, skip);
@@ -264,12 +274,11 @@ static void get_response(struct mock_call *c, struct slice id) {
 }
 
 static void cancel_response(struct mock_call *c, struct slice id) {
-    struct hub *h = c->w->hub;
     struct stored_response r;
     struct slice object;
-    if (background_cancel(h, id, c->ex->arena, &object)) {
+    if (background_cancel(c, id, &object)) {
         mock_respond_json(c->w, c->ex, 200, object);
-    } else if (!stored_response_get(h->stored, id, c->ex->arena, &r)) {
+    } else if (!stored_response_get(c->stored, id, c->ex->arena, &r)) {
         stored_respond_unknown(c, "Response", id);
     } else if (!r.is_background) {
         mock_respond_simple_error(c->w, c->ex, 400, NULL, "Cannot cancel a synchronous response.");
@@ -279,10 +288,9 @@ static void cancel_response(struct mock_call *c, struct slice id) {
 }
 
 static void delete_response(struct mock_call *c, struct slice id) {
-    struct hub *h = c->w->hub;
     struct slice object;
-    bool was_made = background_cancel(h, id, c->ex->arena, &object);
-    bool was_stored = stored_response_delete(h->stored, id);
+    bool was_made = background_cancel(c, id, &object);
+    bool was_stored = stored_response_delete(c->stored, id);
     if (!was_made && !was_stored) {
         stored_respond_unknown(c, "Response", id);
         return;
@@ -297,8 +305,8 @@ static void delete_response(struct mock_call *c, struct slice id) {
 
 static void list_input(struct mock_call *c, struct slice id) {
     struct slice items;
-    if (background_input(c->w->hub, id, c->ex->arena, &items) ||
-        stored_response_input(c->w->hub->stored, id, c->ex->arena, &items)) {
+    if (background_input(c, id, &items) ||
+        stored_response_input(c->stored, id, c->ex->arena, &items)) {
         stored_respond_items(c, items);
     } else {
         stored_respond_unknown(c, "Response", id);
@@ -312,11 +320,15 @@ static void serve(struct mock_call *c) {
     bool is_get = m == HTTP_METHOD_GET || m == HTTP_METHOD_HEAD;
     bool is_input = n == 2 && slice_eq(parts[1], SLICE("input_items"));
     bool is_cancel = n == 2 && slice_eq(parts[1], SLICE("cancel"));
+    if (n == 1 || is_cancel) mock_call_note_response(c, parts[0]);
     if (n == 1 && is_get) get_response(c, parts[0]);
     else if (n == 1 && m == HTTP_METHOD_DELETE) delete_response(c, parts[0]);
     else if (is_input && is_get) list_input(c, parts[0]);
     else if (is_cancel && m == HTTP_METHOD_POST) cancel_response(c, parts[0]);
-    else stored_respond_no_such(c, n == 1 || is_input || is_cancel);
+    else stored_respond_no_such(c, n == 1      ? "GET, HEAD, DELETE"
+                                   : is_input  ? "GET, HEAD"
+                                   : is_cancel ? "POST"
+                                               : NULL);
 }
 
 void mock_endpoint_response(struct mock_worker *w, struct http_exchange *ex) {
@@ -341,8 +353,9 @@ void mock_endpoint_input_tokens(struct mock_worker *w, struct http_exchange *ex)
     if (mock_call_begin(&c, w, ex)) {
         c.api = api_of_dialect(&dialect_responses);
         int rc = c.api->dialect->peek_request(bytes_slice(ex->body), ex->arena, &env, &fault);
-        mock_call_journal(&c, rc == 0 ? env.model : SLICE_NULL, false);
-        rc = rc == 0 ? mock_call_decode(&c, &fault, &status) : rc;
+        bool is_read = rc == 0;
+        rc = is_read ? mock_call_decode(&c, &fault, &status) : rc;
+        mock_call_journal(&c, is_read ? env.model : SLICE_NULL, false);
         if (rc == 0) {
             mock_call_count(&c, "\"object\":\"response.input_tokens\",");
         } else {

@@ -12,8 +12,8 @@ unsigned stored_path(const struct http_exchange *ex, struct slice collection,
                      struct slice out[STORED_MAX_PARTS]);
 /* 404: "Response with id 'resp_1' not found." */
 void stored_respond_unknown(struct mock_call *c, const char *what, struct slice id);
-/* 404 or 405 for what else is asked for there. */
-void stored_respond_no_such(struct mock_call *c, bool path_is_known);
+/* What else is asked for there: 405, with the methods that there are; NULL: 404. */
+void stored_respond_no_such(struct mock_call *c, const char *allow);
 /* A page of items, by the query: limit, order, after, before. */
 void stored_respond_items(struct mock_call *c, struct slice items);
 

@@ -89,7 +89,7 @@ static int read_messages(struct ask *k) {
     k->text = arena_dup(k->ex->arena, buf_slice(&text));
     buf_dispose(&text);
     k->is_messages = true;
-    k->count = plan_count_prompt(&rq, k->tokenizer);
+    k->count = count_prompt(&rq, k->tokenizer).all;
     return rc ? request_refuse(&k->fault, "string_above_max_length", "messages",
                                "Invalid 'messages': they are longer than %d bytes.", TEXT_MAX_BYTES)
               : 0;

@@ -9,7 +9,6 @@
 #include "config/suggest.h"
 #include "dialect/json_write.h"
 #include "dialect/request_read.h"
-#include "mock/api.h"
 #include "mock/completion.h"
 #include "mock/scenario.h"
 
@@ -21,7 +20,7 @@ enum {
     MAX_WITHIN_MS = 600000
 };
 
-/* An entry whose request has been looked at, and matches something. */
+/* An entry whose request has been looked at, fits `where`, and matches something. */
 struct hit {
     uint64_t seq;
     uint64_t bits;                   /* by the number of the match */
@@ -267,7 +266,7 @@ static void *grow(void *list, unsigned n, unsigned *cap, size_t size) {
 }
 
 static void look_at(struct expectation *x, const struct journal_view *v) {
-    uint64_t bits = test_all(x, v);
+    uint64_t bits = journal_view_asks(v, &x->where) ? test_all(x, v) : 0;
     x->looked_to = v->seq;
     if (bits) {
         x->hits = grow(x->hits, x->n_hits, &x->cap_hits, sizeof *x->hits);
@@ -289,7 +288,7 @@ static void match_views(struct expectation *x, const struct journal_view *views,
     for (unsigned i = 0; i < n; i++) {
         while (at < x->n_hits && x->hits[at].seq < views[i].seq) at++;
         uint64_t bits = at < x->n_hits && x->hits[at].seq == views[i].seq ? x->hits[at].bits : 0;
-        if (!views[i].fits || next >= MAX_ORDER || !(bits >> next & 1)) {
+        if (!views[i].answer_fits || next >= MAX_ORDER || !(bits >> next & 1)) {
             continue;
         }
         if (x->is_order && next == x->n_matches) {
@@ -356,6 +355,7 @@ static void explain(const struct expectation *x, const struct journal_view *v, s
     struct scenario_request in;
     struct buf why;
     unsigned which = x->is_order ? x->missing : 0;
+    bool is_where = v->answer_fits && journal_view_asks(v, &x->where);
     bool fits = which >= x->n_matches;
     buf_init(&why, WHY_BYTES);
     decode(v, a, &rq, &in);
@@ -365,10 +365,10 @@ static void explain(const struct expectation *x, const struct journal_view *v, s
     if (v->body_is_cut && buf_append(&why, SLICE("body: longer than the journal keeps\n")) < 0) {
         why.len = 0;
     }
-    if (fits && !v->fits && buf_append(&why, SLICE("where: the entry does not fit\n")) < 0) {
+    if (fits && !is_where && buf_append(&why, SLICE("where: the entry does not fit\n")) < 0) {
         why.len = 0;
     }
-    if (!fits || !v->fits) {
+    if (!fits || !is_where) {
         struct slice text = arena_dup(keep, buf_slice(&why));
         misses_add(m, (struct miss){v->seq, count_lines(text), text});
     }

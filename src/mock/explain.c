@@ -1,18 +1,20 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mock/explain.h"
 
-#include <errno.h>
 #include <stdarg.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/json_scan.h"
+#include "config/file.h"
 #include "dialect/request_read.h"
 #include "mock/api.h"
 #include "mock/completion.h"
 #include "mock/scenario.h"
+#include "mock/serial.h"
 
-enum { REQUEST_MAX_BYTES = 32 << 20, OUT_BYTES = 16 << 20, MAX_HEADERS = 128, READ_BYTES = 65536 };
+enum { REQUEST_MAX_BYTES = 32 << 20, OUT_BYTES = 16 << 20, MAX_HEADERS = 128 };
 
 /* All that the question needs while it is answered. */
 struct question {
@@ -41,25 +43,11 @@ static bool refuse(struct question *q, const char *format, ...) {
 /* ---- the request ---- */
 
 static bool read_body(struct question *q) {
-    bool is_stdin = strcmp(q->x->request, "-") == 0;
-    FILE *f = is_stdin ? stdin : fopen(q->x->request, "rbe");
-    if (!f) {
-        return refuse(q, "%s: %s", q->x->request, strerror(errno));
-    }
-    size_t n = 1;
-    for (char *room; n > 0 && (room = buf_reserve(&q->body, READ_BYTES));) {
-        n = fread(room, 1, READ_BYTES, f);
-        buf_commit(&q->body, n);
-    }
-    bool failed = ferror(f) != 0, whole = feof(f) != 0;
-    int code = errno;
-    if (!is_stdin) {
-        fclose(f);
-    }
-    if (failed) {
-        return refuse(q, "%s: %s", q->x->request, strerror(code));
-    }
-    return whole || refuse(q, "%s: larger than %d bytes", q->x->request, REQUEST_MAX_BYTES);
+    const char *name = q->x->request;
+    bool is_stdin = strcmp(name, "-") == 0;
+    struct err e = {0};
+    int rc = is_stdin ? file_read_fd(STDIN_FILENO, &q->body, &e) : file_read(name, &q->body, &e);
+    return rc == 0 || refuse(q, "%s: %s", name, e.text);
 }
 
 static bool read_headers(struct question *q) {
@@ -125,7 +113,8 @@ static int tell(struct question *q, struct slice path, FILE *out) {
     const struct http_headers headers = {q->headers, q->n_headers};
     const struct scenario_request in = {
         .dialect = q->api->dialect, .rq = &q->rq, .headers = &headers, .path = path,
-        .body = buf_slice(&q->body), .seed = q->x->seed, .serial = 1,
+        .body = buf_slice(&q->body), .seed = q->x->seed,
+        .serial = serial_of(path, buf_slice(&q->body), 0),      /* the first one of its kind */
         .wall_ns = clock_wall_ns(), .session = scenario_session(&headers, &q->rq, q->arena)};
     struct script script;
     struct buf text;

@@ -2,12 +2,10 @@
 /* Reading specs, and writing the table for people. */
 #include "mock/fault-private.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/json_scan.h"
 #include "config/suggest.h"
 #include "config/value.h"
@@ -131,6 +129,15 @@ static const char *wanted(const struct fault_setting *s) {
     return s->choices ? s->choices : texts[fault_keys[s->key].type];
 }
 
+static const char *wanted_when(unsigned key) {
+    static const char *const texts[] = {
+        [WHEN_RATE] = "a share like 5% or 0.05", [WHEN_START] = "a time like 500ms or 2s",
+        [WHEN_DURATION] = "a time like 500ms or 2s", [WHEN_PERIOD] = "a time like 500ms or 2s",
+        [WHEN_COUNT] = "a whole number", [WHEN_MODEL] = "a pattern like gpt-*",
+        [WHEN_PATH] = "a pattern like /v1/chat/*"};
+    return texts[key];
+}
+
 static int parse_rate(struct slice text, double *out) {
     char copy[32], *end;
     bool is_percent = text.len > 1 && text.ptr[text.len - 1] == '%';
@@ -236,7 +243,7 @@ static int take_pair(struct slice pair, struct fault_use *out, struct fault_when
         if (slice_eq(key, slice_cstr(fault_when_keys[i].name))) {
             return parse_when(i, value, when) == 0 ? 0 :
                    err_set(e, ERR_USAGE, "fault '%s': %s=%.*s: %s is wanted", f->name,
-                           fault_when_keys[i].name, SLICE_FMT(shown), fault_when_keys[i].argument);
+                           fault_when_keys[i].name, SLICE_FMT(shown), wanted_when(i));
         }
     }
     if (!s) {

@@ -2,7 +2,6 @@
 #include "mock/fault_answer.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 
 #include "base/clock.h"
 #include "mock/call.h"
@@ -110,7 +109,7 @@ static void respond_status(struct mock_worker *w, struct http_exchange *ex,
 /* ---- connections ---- */
 
 static void shut_door(struct mock_worker *w, enum fault_door door, const struct fault_use *use) {
-    int64_t now_ns = loop_now_ns(w->loop), for_ns = use->values[FAULT_KEY_FOR];
+    int64_t now_ns = mock_door_now_ns(w), for_ns = use->values[FAULT_KEY_FOR];
     fault_book_set_door(w->hub->faults, door, for_ns == INT64_MAX ? INT64_MAX : now_ns + for_ns);
     hub_wake(w->hub);
 }
@@ -200,7 +199,7 @@ bool fault_strikes_early(struct mock_worker *w, struct http_exchange *ex) {
     struct fault_use use;
     struct err e;
     struct fault_request rq = {.now_ns = mock_now_ns(w),
-                               .serial = atomic_load_explicit(&w->hub->serial, memory_order_relaxed),
+                               .serial = serials_take(&w->hub->serials, ex->path, SLICE("head")),
                                .path = ex->path};
     bool is_asked = asked.ptr && fault_parse(asked, &use, NULL, &e) == 0 &&
                     use.row->kind == FAULT_RESET_EARLY;

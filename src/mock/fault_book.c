@@ -85,10 +85,6 @@ static bool is_on(const struct rule *r, int64_t now_ns) {
     return r->when.duration_ns == 0 || age_ns < r->when.duration_ns;
 }
 
-static bool glob_fits(const char *glob, struct slice text) {
-    return !glob[0] || slice_glob(slice_cstr(glob), text);
-}
-
 static bool is_drawn(const struct fault_book *b, const struct rule *r, unsigned i,
                      uint64_t serial) {
     struct rng rng;
@@ -104,8 +100,8 @@ static bool fits(const struct fault_book *b, unsigned i, const struct fault_requ
     const struct rule *r = &b->rules[i];
     return (r->use.row->kind == FAULT_RESET_EARLY) == on_head &&
            (r->when.count == 0 || r->struck < r->when.count) && is_on(r, rq->now_ns) &&
-           glob_fits(r->when.model, rq->model) && glob_fits(r->when.path, rq->path) &&
-           is_drawn(b, r, i, rq->serial);
+           slice_glob_or_any(slice_cstr(r->when.model), rq->model) &&
+           slice_glob_or_any(slice_cstr(r->when.path), rq->path) && is_drawn(b, r, i, rq->serial);
 }
 
 bool fault_book_pick(struct fault_book *b, const struct fault_request *rq, bool on_head,

@@ -46,7 +46,7 @@ enum fault_door {
     FAULT_DOOR_RESETS,             /* accepts and resets */
     FAULT_DOOR_TRIPS               /* resets behind the first bytes */
 };
-/* Until then, on the loops' clock; a later one takes the place of an earlier one. */
+/* Until then, by mock_door_now_ns; a later one takes the place of an earlier one. */
 void fault_book_set_door(struct fault_book *b, enum fault_door door, int64_t until_ns);
 enum fault_door fault_book_door(const struct fault_book *b, int64_t now_ns, int64_t *out_until_ns);
 

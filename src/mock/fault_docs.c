@@ -57,7 +57,11 @@ static int put_intro(struct buf *out) {
         "answer's head: `x-penstock-fault: cut`. Those of a scenario and of the provider are not told: they are to "
         "look like real ones. Every fault that struck is counted in `/metrics` "
         "(`penstock_mock_faults_total{fault=\"cut\"}`) and stands in its request's entry of "
-        "`/penstock/journal`.\n\n"));
+        "`/penstock/journal`.\n\n"
+        "Answers come to harm whoever makes them: the generator, a scenario, a recording that is replayed, a "
+        "background response. Of a background response the stream that a client reads is struck, at once or later "
+        "(`GET /v1/responses/{id}?stream=true`); what is made and kept is well. What a recording proxy passes on is "
+        "not struck: with a fault the generator answers.\n\n"));
 }
 
 static int put_parameters(struct buf *out) {
@@ -68,8 +72,9 @@ static int put_parameters(struct buf *out) {
                    k->argument ? k->argument : "", k->description);
     }
     rc |= buf_append(out, SLICE("\nFaults of the whole provider take these besides. What they draw by lot comes "
-                                "from `--seed` and the request's number: the same requests meet the same "
-                                "faults.\n\n| Parameter | |\n|---|---|\n"));
+                                "from `--seed`, the request and how many of the same came before it: the same "
+                                "requests meet the same faults, in whatever order they come.\n\n"
+                                "| Parameter | |\n|---|---|\n"));
     for (unsigned i = 0; fault_when_keys[i].name; i++) {
         rc |= TEXT(out, "| `%s=%s` | %s |\n", fault_when_keys[i].name, fault_when_keys[i].argument,
                    fault_when_keys[i].description);

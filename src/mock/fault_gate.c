@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* How new connections fare while a provider's doors behave strangely. On the loop's clock: it is
- * TCP's business, not the answers'. */
-#include "base/clock.h"
+/* How new connections fare while a provider's doors behave strangely. */
 #include "base/mem.h"
 #include "mock/fault_answer.h"
 #include "mock/fault_book.h"
+#include "mock/mock_clock.h"
 
 enum { RETRY_NS = 100 * 1000 * 1000 };
 
@@ -69,7 +68,7 @@ static void ignore(void *self, unsigned events) {
 bool fault_gate_takes(struct mock_worker *w, int fd) {
     int64_t until_ns;
     struct sock *s;
-    switch (fault_book_door(w->hub->faults, loop_now_ns(w->loop), &until_ns)) {
+    switch (fault_book_door(w->hub->faults, mock_door_now_ns(w), &until_ns)) {
     case FAULT_DOOR_OPEN:
         return false;
     case FAULT_DOOR_TRIPS:
@@ -92,7 +91,7 @@ static void on_time(struct timer *t, void *self) {
 }
 
 void fault_gate_check(struct mock_worker *w) {
-    int64_t until_ns, now_ns = loop_now_ns(w->loop);
+    int64_t until_ns, now_ns = mock_door_now_ns(w);
     bool shut = fault_book_door(w->hub->faults, now_ns, &until_ns) == FAULT_DOOR_SHUT;
     if (shut && (!w->gate || !w->gate->is_shut)) {
         gate_of(w)->is_shut = true;
@@ -102,7 +101,7 @@ void fault_gate_check(struct mock_worker *w) {
         until_ns = now_ns + RETRY_NS;    /* somebody took the address */
     }
     if (w->gate && w->gate->is_shut && until_ns < INT64_MAX) {
-        loop_timer_start(w->loop, &w->gate->timer, until_ns, on_time, w);
+        mock_door_timer_start(w, &w->gate->timer, until_ns, on_time, w);
     }
 }
 

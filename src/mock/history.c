@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "dialect/peek.h"
+#include "dialect/request_read.h"
 #include "mock/given.h"
 #include "mock/seal.h"
 
@@ -195,9 +196,33 @@ static int refuse_unstored(struct check *c, struct slice id) {
                           SHOWN(id));
 }
 
+static int refuse_content(struct check *c, struct slice id) {
+    return request_refuse(c->fault, "invalid_encrypted_content", "input",
+                          "The encrypted content for item %.*s could not be verified.", SHOWN(id));
+}
+
+/* An item that the model has no word for: a compaction's content has to be one that we made. */
+static int check_opaque(struct check *c, const struct part *p) {
+    struct arena *a = arena_new();
+    bool is_compaction = !p->message_item && slice_eq(json_member_string(p->raw, SLICE("type"), a),
+                                                      SLICE("compaction"));
+    struct seal s;
+    int rc = 0;
+    seal_begin(&s, SEAL_COMPACTION, c->seed);
+    if (is_compaction &&
+        !is_proof(c, &s, json_member_string(p->raw, SLICE("encrypted_content"), a))) {
+        rc = refuse_content(c, json_member_string(p->raw, SLICE("id"), a));
+    }
+    arena_free(a);
+    return rc;
+}
+
 /* Encrypted content belongs to its item; an item without is one that was stored. */
 static int check_item(struct check *c, const struct part *p) {
     struct seal s;
+    if (p->kind == PART_OPAQUE) {
+        return check_opaque(c, p);
+    }
     if (!is_thought(p)) {
         return 0;
     }
@@ -207,12 +232,7 @@ static int check_item(struct check *c, const struct part *p) {
     }
     seal_begin(&s, SEAL_ENCRYPTED, c->seed);
     seal_feed(&s, p->item_id);
-    if (is_proof(c, &s, p->proof)) {
-        return 0;
-    }
-    return request_refuse(c->fault, "invalid_encrypted_content", "input",
-                          "The encrypted content for item %.*s could not be verified.",
-                          SHOWN(p->item_id));
+    return is_proof(c, &s, p->proof) ? 0 : refuse_content(c, p->item_id);
 }
 
 static int check_items(struct check *c, const struct message *m) {

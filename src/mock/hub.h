@@ -11,6 +11,7 @@
 #include "mock/journal.h"
 #include "mock/limit.h"
 #include "mock/mock.h"
+#include "mock/serial.h"
 #include "mock/validate.h"
 
 enum hub_counter {
@@ -92,7 +93,7 @@ struct hub {
     struct mock_time *time;                /* the process's; NULL: the machine's */
     int64_t started_wall_s, started_mono_ns;
     _Atomic uint64_t counters[COUNTER_COUNT];
-    _Atomic uint64_t serial;
+    struct serials serials;
     _Atomic unsigned parked;               /* control requests that wait for something */
     _Atomic bool is_closing;               /* nobody is woken any more */
     struct mock_worker **workers;
@@ -121,8 +122,8 @@ void hub_wake(struct hub *h);
 /* For a parked request: a reference to the key, made if it is new. NULL: too many keys. */
 struct step_key *step_acquire(struct hub *h, struct slice text);
 void step_release(struct hub *h, struct step_key **k);
-/* Grants n slots (STEP_ALL: all); returns how many must have been written for this step to be done.
- * */
+/* Grants n slots (STEP_ALL: all); returns how many must have been written for this step to be
+ * done. */
 uint64_t step_grant(struct hub *h, struct step_key *k, uint64_t n);
 struct step_view {
     uint64_t written;          /* by the stream that is farthest behind */

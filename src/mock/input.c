@@ -1,10 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mock/input.h"
 
+#include <inttypes.h>
+#include <stdio.h>
+
 #include "dialect/json_text.h"
 #include "mock/fault_answer.h"
 #include "mock/tokenizer_choice.h"
 #include "mock/vector.h"
+
+/* What OpenAI's models of embeddings take. */
+enum { INPUT_MAX_TOKENS = 8192, REQUEST_MAX_TOKENS = 300000 };
 
 static const char *const key_names[INPUT_KEYS] = {"model", "input", "encoding_format", "dimensions"};
 
@@ -102,11 +108,14 @@ static int read_encoding(struct input_ask *k) {
                           "Invalid value for 'encoding_format': it must be 'float' or 'base64'.");
 }
 
+static bool is_openai_embedding(const struct input_ask *k) {
+    return slice_starts_with(k->env.model, SLICE("text-embedding-"));
+}
+
 /* As OpenAI's models: the second generation has one length, the third may be shorter. */
 static int read_dimensions(struct input_ask *k) {
     int rc = peek_int(&k->peek, INPUT_DIMENSIONS, 1, VECTOR_MAX, &k->dimensions);
-    bool is_known = slice_starts_with(k->env.model, SLICE("text-embedding-"));
-    if (rc || k->dimensions == 0 || !is_known) {
+    if (rc || k->dimensions == 0 || !is_openai_embedding(k)) {
         return rc;
     }
     if (slice_starts_with(k->env.model, SLICE("text-embedding-ada"))) {
@@ -152,6 +161,42 @@ static uint64_t count_tokens(const struct input *in, const struct tokenizer *t) 
     return n;
 }
 
+static void refuse_tokens(struct mock_call *c, uint64_t of_input, uint64_t of_request) {
+    char text[300];
+    bool is_input = of_input > INPUT_MAX_TOKENS;
+    struct slice code = is_input ? SLICE_NULL : SLICE("max_tokens_per_request");
+    struct api_error er = {.status = 400, .code = code,
+                           .type = is_input ? SLICE("invalid_request_error") : code};
+    if (is_input) {
+        snprintf(text, sizeof text,
+                 "This model's maximum context length is %d tokens, however you requested %" PRIu64
+                 " tokens (%" PRIu64 " in your prompt; 0 for the completion). Please reduce your "
+                 "prompt; or completion length.", INPUT_MAX_TOKENS, of_input, of_input);
+    } else {
+        snprintf(text, sizeof text, "Requested %" PRIu64 " tokens, max %d tokens per request",
+                 of_request, REQUEST_MAX_TOKENS);
+    }
+    er.message = slice_cstr(text);
+    mock_respond_error(c->w, c->ex, &er, 0);
+}
+
+/* False: it has been answered, since a model that has bounds would not take so much. */
+static bool count_inputs(struct mock_call *c, struct input_ask *k) {
+    const struct tokenizer *t = mock_tokenizer(c->o, k->env.model);
+    uint64_t longest = 0;
+    for (unsigned i = 0; i < k->n; i++) {
+        uint64_t n = count_tokens(&k->list[i], t);
+        longest = n > longest ? n : longest;
+        k->tokens += n;
+    }
+    bool is_taken = !is_openai_embedding(k) ||
+                    (longest <= INPUT_MAX_TOKENS && k->tokens <= REQUEST_MAX_TOKENS);
+    if (!is_taken) {
+        refuse_tokens(c, longest, k->tokens);
+    }
+    return is_taken;
+}
+
 bool input_take(struct mock_call *c, struct input_ask *k, const char *default_model,
                 bool has_parts) {
     int rc = read_ask(k, c->ex, default_model, has_parts);
@@ -161,9 +206,5 @@ bool input_take(struct mock_call *c, struct input_ask *k, const char *default_mo
         mock_respond_fault_of_request(c->w, c->ex, &k->fault, 400);
         return false;
     }
-    const struct tokenizer *t = mock_tokenizer(c->o, k->env.model);
-    for (unsigned i = 0; i < k->n; i++) {
-        k->tokens += count_tokens(&k->list[i], t);
-    }
-    return mock_call_admit(c, k->tokens) && !fault_strikes_unasked(c);
+    return count_inputs(c, k) && mock_call_admit(c, k->tokens) && !fault_strikes_unasked(c);
 }

@@ -7,8 +7,8 @@
 
 #include "mock/journal.h"
 
-/* The request's part never changes, but for the session; that and the answer's are guarded by the
- * journal's lock. All texts live in the entry's arena, and are masked. */
+/* The request's part never changes; the answer's is guarded by the journal's lock. All texts live
+ * in the entry's arena, and are masked. */
 struct journal_entry {
     _Atomic unsigned refs;           /* the journal's and readers' */
     struct arena *arena;             /* the entry itself is in it */
@@ -23,12 +23,19 @@ struct journal_entry {
     struct http_headers headers;
 
     const char *answered_by;
+    struct slice request_id, response_id;
     struct slice scenario, place, fault, violations;
     unsigned n_violations;
     struct journal_answer answer;
 };
 
-bool journal_entry_fits(const struct journal_entry *en, const struct journal_query *q);
+/* By what was asked, which may take a search through the body; and by what became of it. */
+bool journal_request_fits(const struct journal_entry *en, const struct journal_query *q);
+bool journal_answer_fits(const struct journal_entry *en, const struct journal_query *q);
+static inline bool journal_entry_fits(const struct journal_entry *en,
+                                      const struct journal_query *q) {
+    return journal_answer_fits(en, q) && journal_request_fits(en, q);
+}
 int journal_entry_write(const struct journal_entry *en, bool has_body, struct buf *out) MUST_CHECK;
 
 #endif

@@ -207,6 +207,7 @@ static struct journal_entry *entry_new(const struct journal_request *rq) {
     en->query = keep_masked(en, mask_query, rq->ex->query, PATH_BYTES);
     en->model = keep_masked(en, mask_text, rq->model, NAME_BYTES);
     en->session = keep_masked(en, mask_text, rq->session, NAME_BYTES);
+    en->request_id = keep(en, rq->request_id, NAME_BYTES);
     keep_headers(en, &rq->ex->headers);
     keep_body(en, bytes_slice(rq->ex->body));
     en->answer = (struct journal_answer){
@@ -261,9 +262,10 @@ static void weigh(struct journal *j, struct journal_entry *en) {
 
 static void note(struct journal_entry *en, const struct journal_notes *n) {
     en->answered_by = n->answered_by ? n->answered_by : en->answered_by;
-    if (n->session.len > 0) {
-        en->session = keep_masked(en, mask_text, n->session, NAME_BYTES);
+    if (n->request_id.ptr) {
+        en->request_id = keep(en, n->request_id, NAME_BYTES);
     }
+    note_text(en, &en->response_id, n->response_id, NAME_BYTES);
     note_text(en, &en->scenario, n->scenario, NAME_BYTES);
     note_text(en, &en->place, n->place, NAME_BYTES);
     note_text(en, &en->fault, n->fault, NAME_BYTES);
@@ -295,6 +297,9 @@ static bool close_entry(struct journal *j, struct journal_entry *en,
     note_text(en, &finish, a->finish_reason, NAME_BYTES);
     en->answer = *a;
     en->answer.finish_reason = finish;
+    if (a->status >= 400) {
+        en->response_id = SLICE("");     /* the one that was begun is not what was sent */
+    }
     weigh(j, en);
     return true;
 }
@@ -365,7 +370,7 @@ static struct journal_view view_of(struct journal_entry *en, const struct journa
                                  .headers = en->headers,
                                  .body = en->body,
                                  .body_is_cut = en->body_is_cut,
-                                 .fits = journal_entry_fits(en, q)};
+                                 .answer_fits = journal_answer_fits(en, q)};
 }
 
 unsigned journal_hold(struct journal *j, const struct journal_query *q, struct arena *a,

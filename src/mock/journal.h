@@ -33,6 +33,7 @@ struct journal_request {
     const struct http_exchange *ex;  /* method, path, query, headers, body: copied, masked */
     const char *provider, *dialect;  /* must outlive the journal; NULL: none */
     struct slice model, session;     /* may be empty */
+    struct slice request_id;         /* that the answer's head will have */
     bool stream;
     int64_t wall_ns;
 };
@@ -44,7 +45,8 @@ uint64_t journal_open(struct journal *j, const struct journal_request *rq);
  * before. */
 struct journal_notes {
     const char *answered_by;         /* a literal: "scenario", "generator", "replay", "record" … */
-    struct slice session;            /* once it is known */
+    struct slice request_id;         /* somebody else's head is passed on; ptr NULL: our own is */
+    struct slice response_id;        /* the answer's own; of an answer above 399 it is forgotten */
     struct slice scenario, place;    /* its name; "greeting.yaml:12" */
     struct slice fault;              /* that strikes, as its spec */
     struct slice violations;         /* JSON objects with commas between (validate.h) */
@@ -74,10 +76,12 @@ uint64_t journal_last(struct journal *j);
 
 /* ---- reading ---- */
 
-/* Empty slices: any. model and path are globs, the others equal (without case); contains looks at
- * the decoded strings of the body. */
+/* Empty slices: any. model and path are globs, ids equal to the letter, the others without case;
+ * contains looks at the decoded strings of the body. */
+#define JOURNAL_FILTER_BYTES 4096    /* of one, at most */
 struct journal_query {
     struct slice provider, dialect, model, path, session, scenario, fault, answered_by, end;
+    struct slice request_id, response_id;
     struct slice contains;
     unsigned status_from, status_to; /* 0, 0: any */
     uint64_t since;                  /* entries behind this one */
@@ -108,12 +112,15 @@ struct journal_view {
     struct http_headers headers;     /* secrets masked */
     struct slice body;               /* masked */
     bool body_is_cut;
-    bool fits;                       /* the query, by what the entry says now */
+    bool answer_fits;                /* the query, by what the entry says now of its answer */
 };
 /* All entries behind q->since that there are, oldest first, whether or not they fit. Held until
  * journal_release; the array lives in the arena. */
 unsigned journal_hold(struct journal *j, const struct journal_query *q, struct arena *a,
                       struct journal_view **out);
+/* Whether what was asked fits the query: the same for an entry each time, and not always cheap
+ * (contains). */
+bool journal_view_asks(const struct journal_view *v, const struct journal_query *q);
 void journal_release(struct journal_view *views, unsigned n);
 
 #endif

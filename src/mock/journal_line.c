@@ -23,12 +23,13 @@ static const char *finish_word(const struct dialect *d, enum stop_reason reason)
                                      : words[reason].openai;
 }
 
-void journal_line_begin(struct journal_line *l, const struct mock_call *c) {
+void journal_line_begin(struct journal_line *l, const struct mock_call *c,
+                        struct slice response_id) {
     *l = (struct journal_line){.seq = c->journal, .start_ns = c->start_ns, .status = 200};
-    const struct journal_notes by = {.answered_by = "generator"};
-    if (!c->script || c->script->n_blocks == 0) {
-        journal_note(c->w->hub->journal, c->journal, &by);
-    }
+    bool is_scripted = c->script && c->script->n_blocks > 0;
+    const struct journal_notes notes = {.answered_by = is_scripted ? NULL : "generator",
+                                        .response_id = response_id};
+    journal_note(c->w->hub->journal, c->journal, &notes);
 }
 
 void journal_line_event(struct journal_line *l, const struct dialect *d, const struct event *ev) {
@@ -49,22 +50,5 @@ void journal_line_end(const struct journal_line *l, struct mock_worker *w, enum 
         .end = end};
     if (l->seq > 0) {
         journal_close(w->hub->journal, l->seq, &a);
-    }
-}
-
-void journal_stray(struct mock_worker *w, const struct http_exchange *ex, unsigned status) {
-    struct journal *j = w->hub->journal;
-    const struct journal_request rq = {.ex = ex,
-                                       .provider = w->hub->fixed->name,
-                                       .session =
-                                           http_headers_get(&ex->headers, SLICE("x-penstock-session")),
-                                       .wall_ns = mock_wall_ns(w)};
-    const struct journal_answer a = {.status = status,
-                                     .tokens_in = -1,
-                                     .tokens_out = -1,
-                                     .first_token_ns = -1,
-                                     .end = JOURNAL_COMPLETED};
-    if (!slice_starts_with(api_path(ex->path), SLICE("/penstock"))) {
-        journal_close(j, journal_open(j, &rq), &a);
     }
 }

@@ -12,7 +12,9 @@ struct journal_line {
     unsigned status;
 };
 
-void journal_line_begin(struct journal_line *l, const struct mock_call *c);
+/* response_id: the answer's own. */
+void journal_line_begin(struct journal_line *l, const struct mock_call *c,
+                        struct slice response_id);
 /* Every event of the answer; the first finish counts. */
 void journal_line_event(struct journal_line *l, const struct dialect *d, const struct event *ev);
 /* Slots of a stream have been written. */
@@ -22,8 +24,5 @@ static inline void journal_line_wrote(struct journal_line *l, unsigned slots, in
 /* Closes the entry; tokens -1: not known. */
 void journal_line_end(const struct journal_line *l, struct mock_worker *w, enum journal_end end,
                       int64_t tokens_in, int64_t tokens_out);
-
-/* A request that no route takes. */
-void journal_stray(struct mock_worker *w, const struct http_exchange *ex, unsigned status);
 
 #endif

@@ -27,8 +27,9 @@ void journal_query_init(struct journal_query *q) {
 static const struct {
     const char *name;
     size_t offset;
-} texts[] = {FIELD(provider), FIELD(dialect), FIELD(model), FIELD(path),        FIELD(session),
-             FIELD(scenario), FIELD(fault),   FIELD(end),   FIELD(answered_by), FIELD(contains)};
+} texts[] = {FIELD(provider),    FIELD(dialect), FIELD(model), FIELD(path),
+             FIELD(session),     FIELD(scenario), FIELD(fault), FIELD(end),
+             FIELD(answered_by), FIELD(contains), FIELD(request_id), FIELD(response_id)};
 #undef FIELD
 
 /* "429" or "4xx" */
@@ -70,6 +71,10 @@ static bool read_number(struct slice name, struct slice value, struct journal_qu
 int journal_query_set(struct journal_query *out, struct slice name, struct slice value,
                       struct err *e) {
     bool is_known = false;
+    if (value.len > JOURNAL_FILTER_BYTES) {
+        return err_set(e, ERR_USAGE, "'%.*s' is longer than %d bytes",
+                       SLICE_FMT(slice_sub(name, 0, SHOWN_BYTES)), JOURNAL_FILTER_BYTES);
+    }
     for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
         if (slice_eq(name, slice_cstr(texts[i].name))) {
             *(struct slice *)(void *)((char *)out + texts[i].offset) = value;
@@ -86,8 +91,8 @@ int journal_query_set(struct journal_query *out, struct slice name, struct slice
                               SLICE_FMT(shown))
                     : err_set(e, ERR_USAGE,
                               "the journal has no filter '%.*s'; there are provider, dialect, model, "
-                              "path, session, scenario, fault, answered_by, end, contains, status, "
-                              "since, limit and body",
+                              "path, session, request_id, response_id, scenario, fault, answered_by, "
+                              "end, contains, status, since, limit and body",
                               SLICE_FMT(shown));
 }
 
@@ -145,8 +150,8 @@ static bool fault_fits(struct slice want, struct slice have) {
            (colon > 0 && slice_eq_nocase(want, slice_sub(have, 0, (size_t)colon)));
 }
 
-static bool glob_fits(struct slice pattern, struct slice text) {
-    return pattern.len == 0 || slice_glob(pattern, text);
+static bool id_fits(struct slice want, struct slice have) {
+    return want.len == 0 || slice_eq(want, have);
 }
 
 static bool end_fits(struct slice want, enum journal_end end) {
@@ -157,17 +162,29 @@ static bool end_fits(struct slice want, enum journal_end end) {
                                                                  : SLICE("open"));
 }
 
-bool journal_entry_fits(const struct journal_entry *en, const struct journal_query *q) {
-    bool fits = en->seq > q->since && word_fits(q->provider, slice_cstr(en->provider)) &&
-                word_fits(q->dialect, slice_cstr(en->dialect)) && glob_fits(q->model, en->model) &&
-                glob_fits(q->path, en->path) && word_fits(q->session, en->session) &&
-                word_fits(q->scenario, en->scenario) && fault_fits(q->fault, en->fault) &&
-                word_fits(q->answered_by, slice_cstr(en->answered_by)) &&
-                end_fits(q->end, en->answer.end);
-    if (fits && q->status_to > 0) {
-        fits = en->answer.status >= q->status_from && en->answer.status <= q->status_to;
-    }
-    return fits && (q->contains.len == 0 || json_holds(en->body, q->contains));
+bool journal_request_fits(const struct journal_entry *en, const struct journal_query *q) {
+    return word_fits(q->provider, slice_cstr(en->provider)) &&
+           word_fits(q->dialect, slice_cstr(en->dialect)) &&
+           slice_glob_or_any(q->model, en->model) && slice_glob_or_any(q->path, en->path) &&
+           word_fits(q->session, en->session) &&
+           (q->contains.len == 0 || json_holds(en->body, q->contains));
+}
+
+static bool status_fits(const struct journal_entry *en, const struct journal_query *q) {
+    return q->status_to == 0 ||
+           (en->answer.status >= q->status_from && en->answer.status <= q->status_to);
+}
+
+bool journal_answer_fits(const struct journal_entry *en, const struct journal_query *q) {
+    return en->seq > q->since && id_fits(q->request_id, en->request_id) &&
+           id_fits(q->response_id, en->response_id) && word_fits(q->scenario, en->scenario) &&
+           fault_fits(q->fault, en->fault) &&
+           word_fits(q->answered_by, slice_cstr(en->answered_by)) &&
+           end_fits(q->end, en->answer.end) && status_fits(en, q);
+}
+
+bool journal_view_asks(const struct journal_view *v, const struct journal_query *q) {
+    return journal_request_fits(v->entry, q);
 }
 
 /* ---- writing ---- */
@@ -236,6 +253,8 @@ static void w_request(struct json_writer *w, const struct journal_entry *en, boo
 
 static void w_answer(struct json_writer *w, const struct journal_entry *en) {
     const struct journal_answer *an = &en->answer;
+    w_text(w, "request_id", en->request_id);
+    w_text(w, "response_id", en->response_id);
     w_text(w, "answered_by", slice_cstr(en->answered_by));
     w_text(w, "scenario", en->scenario);
     w_text(w, "place", en->place);

@@ -2,6 +2,7 @@
 #include "mock/knobs.h"
 
 #include "base/json_scan.h"
+#include "config/suggest.h"
 #include "mock/hub.h"
 #include "mock/law-private.h"
 
@@ -38,6 +39,47 @@ static struct slice knob(const struct knob_source *s, struct slice header, struc
     return value;
 }
 #define KNOB(s, name) knob(s, SLICE("x-penstock-" name), SLICE(name))
+
+static const char *const knob_names[] = {
+    "ttft", "itl", "tps", "burst", "prefill", "tokens", "text",
+    "thinking", "cached", "stamp", "step", "session", "fault",
+};
+enum { KNOB_COUNT = sizeof knob_names / sizeof knob_names[0] };
+
+static bool is_knob(struct slice name) {
+    for (unsigned i = 0; i < KNOB_COUNT; i++) {
+        if (slice_eq_nocase(name, slice_cstr(knob_names[i]))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int refuse_name(struct slice name, struct err *e) {
+    struct suggestion s;
+    suggestion_init(&s, name);
+    for (unsigned i = 0; i < KNOB_COUNT; i++) {
+        suggestion_offer(&s, slice_cstr(knob_names[i]));
+    }
+    if (!s.nearest.ptr) {
+        return err_set(e, ERR_USAGE, "x-penstock-%.*s: no such knob", SLICE_FMT(slice_sub(name, 0, 40)));
+    }
+    return err_set(e, ERR_USAGE, "x-penstock-%.*s: no such knob; did you mean x-penstock-%.*s?",
+                   SLICE_FMT(name), SLICE_FMT(s.nearest));
+}
+
+/* A knob that nobody knows would be one that does nothing. */
+static int check_names(const struct http_headers *headers, struct err *e) {
+    static const struct slice prefix = {"x-penstock-", 11};
+    for (unsigned i = 0; i < headers->count; i++) {
+        struct slice name = headers->items[i].name;
+        if (slice_eq_nocase(slice_sub(name, 0, prefix.len), prefix) &&
+            !is_knob(slice_from(name, prefix.len))) {
+            return refuse_name(slice_from(name, prefix.len), e);
+        }
+    }
+    return 0;
+}
 
 static int read_law(struct slice text, const char *name, struct arena *a, struct law *io,
                     struct err *e) {
@@ -130,16 +172,12 @@ static int read_speed(struct slice text, double *out, struct err *e) {
 }
 
 static int read_burst(struct slice text, struct knobs *out, struct err *e) {
-    uint64_t n = 0;
-    if (!text.ptr) {
+    struct err why;
+    out->has_burst = text.ptr != NULL;
+    if (!text.ptr || burst_parse(text, &out->burst, &why) == 0) {
         return 0;
     }
-    if (!slice_to_u64(text, REPLY_MAX_BURST, &n) || n == 0) {
-        return err_set(e, ERR_USAGE, "x-penstock-burst: 1 to %d tokens a chunk", REPLY_MAX_BURST);
-    }
-    out->burst = (unsigned)n;
-    out->has_burst = true;
-    return 0;
+    return err_set(e, ERR_USAGE, "x-penstock-burst: %s", why.text);
 }
 
 static int read_times(const struct knob_source *s, struct arena *a, struct knobs *out,
@@ -167,7 +205,7 @@ int knobs_read(const struct mock_options *o, const struct http_headers *headers,
                           .cached = -1,
                           .stamp = o->stamp};
     struct slice tokens = KNOB(&s, "tokens"), text = KNOB(&s, "text"), stamp = KNOB(&s, "stamp");
-    if (read_times(&s, a, out, e) < 0 ||
+    if (check_names(headers, e) < 0 || read_times(&s, a, out, e) < 0 ||
         read_fault(rq, KNOB(&s, "fault"), a, out, e) < 0 ||
         read_thinking(KNOB(&s, "thinking"), out, e) < 0 ||
         read_cached(KNOB(&s, "cached"), out, e) < 0) {

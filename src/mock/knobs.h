@@ -12,7 +12,7 @@
 struct knobs {
     struct law ttft, itl, prefill;  /* its own where has_ says so, else the provider's */
     double tps;                     /* 0: not said */
-    unsigned burst;
+    struct burst burst;
     bool has_ttft, has_itl, has_prefill, has_burst;
     uint64_t tokens;
     struct slice text;              /* ptr NULL: none */

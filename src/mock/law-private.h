@@ -12,7 +12,8 @@ enum {
     LAW_MAX_PARTS = 16,
     LAW_MAX_DEPTH = 4,
     LAW_MAX_POINTS = 100000,
-    LAW_FILE_MAX_BYTES = 16 << 20
+    LAW_FILE_MAX_BYTES = 16 << 20,
+    LAW_NUMBER_BYTES = 64
 };
 
 enum law_kind {
@@ -53,6 +54,8 @@ void law_part_dispose(struct law_part *part);
 bool law_duration_parse(struct slice text, double bare_ns, int64_t *out_ns);
 /* Digits with an optional fraction, from the front of *io. */
 bool law_number_parse(struct slice *io, double *out_value);
+/* Read again, the same to nine places; returns out. */
+const char *law_number_print(double value, char out[LAW_NUMBER_BYTES]);
 /* The next of a list of arguments, split at top-level commas; false at its end. */
 bool law_argument_next(struct slice *io_rest, struct slice *out);
 /* "name=value": takes the name off; ptr NULL when there is none. */

@@ -57,11 +57,11 @@ bool law_duration_parse(struct slice text, double bare_ns, int64_t *out_ns) {
     for (size_t i = 0; i < UNIT_COUNT; i++) {
         unit_ns = slice_eq(text, slice_cstr(units[i].name)) ? (double)units[i].ns : unit_ns;
     }
-    double ns = value * unit_ns + 0.5;
+    double ns = value * unit_ns;
     if (unit_ns <= 0 || ns > (double)LAW_MAX_NS) {
         return false;
     }
-    *out_ns = (int64_t)ns;
+    *out_ns = (int64_t)(ns + 0.5);
     return true;
 }
 
@@ -430,14 +430,20 @@ static void print(struct printer *p, const char *format, ...) {
     p->at = p->is_full ? LAW_TEXT_BYTES - 1 : end;
 }
 
-static void print_number(struct printer *p, double value) {
-    char text[64];
-    int n = snprintf(text, sizeof text, "%.9f", value);
-    while (n > 0 && text[n - 1] == '0') {
+const char *law_number_print(double value, char out[LAW_NUMBER_BYTES]) {
+    int n = snprintf(out, LAW_NUMBER_BYTES, "%.9f", value);
+    n = n < LAW_NUMBER_BYTES ? n : LAW_NUMBER_BYTES - 1;
+    while (n > 0 && out[n - 1] == '0') {
         n--;
     }
-    n -= n > 0 && text[n - 1] == '.';
-    print(p, "%.*s", n, text);
+    n -= n > 0 && out[n - 1] == '.';
+    out[n] = '\0';
+    return out;
+}
+
+static void print_number(struct printer *p, double value) {
+    char text[LAW_NUMBER_BYTES];
+    print(p, "%s", law_number_print(value, text));
 }
 
 /* The largest unit that is not larger than the time. */

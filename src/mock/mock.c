@@ -2,15 +2,12 @@
 #include "mock/mock.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "mock/announce.h"
 #include "mock/mock_clock.h"
@@ -20,7 +17,8 @@
 #include "net/tls.h"
 #include "token/token.h"
 
-enum { MAX_WORKERS = 256, EXIT_USAGE = 2, EXIT_LISTEN = 4, REPORT_BYTES = 256 << 10 };
+enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_LISTEN = 4 };
+enum { MAX_WORKERS = 256, REPORT_BYTES = 256 << 10 };
 
 /* A loop, and a worker of each provider on it. */
 struct thread {
@@ -259,10 +257,12 @@ static void *thread_main(void *self) {
 }
 
 /* What cannot be watched is served as it is. */
-static void watch_scenarios(struct mock *m) {
+static void watch_files(struct mock *m) {
+    bool quiet = m->hubs[0].fixed->quiet;
     for (unsigned k = 0; k < m->n_hubs; k++) {
         struct err e;
-        if (scenario_book_watch(m->hubs[k].scenarios, m->hubs[0].fixed->quiet, &e) < 0) {
+        if (scenario_book_watch(m->hubs[k].scenarios, quiet, &e) < 0 ||
+            captures_watch(m->hubs[k].captures, quiet, &e) < 0) {
             fprintf(stderr, "penstock mock: %s\n", e.text);
         }
     }
@@ -273,7 +273,7 @@ static void start_threads(struct mock *m, unsigned first) {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    watch_scenarios(m);
+    watch_files(m);
     for (unsigned i = first; i < m->n_threads; i++) {
         m->threads[i].is_running =
             pthread_create(&m->threads[i].id, NULL, thread_main, &m->threads[i]) == 0;
@@ -408,11 +408,12 @@ static int serve(struct mock *m, struct err *e) {
     if (is_ready) {
         announce_end(m->hubs, m->n_hubs, &counters, stdout);
     }
-    return is_ready ? 0 : EXIT_LISTEN;
+    return is_ready ? 0 : EXIT_FAILED;
 }
 
 int mock_run(const struct mock_options *providers, unsigned n, struct err *e) {
     struct mock *m;
+    signal(SIGPIPE, SIG_IGN);        /* who reads what is printed may go; the mock goes in order */
     raise_descriptor_limit();
     if (providers[0].ready_file) {
         announce_clear_file(providers[0].ready_file);
@@ -422,7 +423,7 @@ int mock_run(const struct mock_options *providers, unsigned n, struct err *e) {
         if (e->os_errno == EADDRINUSE) {
             err_set(e, ERR_IO, "%s; --listen 127.0.0.1:0 takes a free port", e->text);
         }
-        return rc == -ERR_USAGE ? EXIT_USAGE : EXIT_LISTEN;
+        return rc == -ERR_USAGE || rc == -ERR_TLS ? EXIT_USAGE : EXIT_LISTEN;
     }
     int code = serve(m, e);
     if (providers[0].ready_file) {

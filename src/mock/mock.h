@@ -70,8 +70,9 @@ struct loop;
 struct mock;
 
 /* Serves until SIGINT or SIGTERM: prints the banner to stdout, and the lateness summary at the end.
- * Returns a process exit code: 0, or 4 when it cannot listen, 2 for an impossible option (e
- * tells). The settings of the process are the first provider's. */
+ * Returns a process exit code: 0, or 4 when it cannot listen, 2 for an impossible option, 1 when
+ * the ready file cannot be written (e tells). The settings of the process are the first
+ * provider's. */
 int mock_run(const struct mock_options *providers, unsigned n, struct err *e) MUST_CHECK;
 
 /* The same inside another program: returns when it is listening, its workers on threads of their

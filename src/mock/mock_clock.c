@@ -104,6 +104,25 @@ void mock_timer_start(struct mock_worker *w, struct timer *timer, int64_t deadli
     }
 }
 
+/* ---- doors ---- */
+
+static bool is_manual(const struct mock_worker *w) {
+    return w->time && w->time->kind == MOCK_CLOCK_MANUAL;
+}
+
+int64_t mock_door_now_ns(const struct mock_worker *w) {
+    return is_manual(w) ? mock_now_ns(w) : loop_now_ns(w->loop);
+}
+
+void mock_door_timer_start(struct mock_worker *w, struct timer *timer, int64_t deadline_ns,
+                           timer_fn *fn, void *self) {
+    if (is_manual(w)) {
+        mock_timer_start(w, timer, deadline_ns, fn, self);
+    } else {
+        loop_timer_start(w->loop, timer, deadline_ns, fn, self);
+    }
+}
+
 /* ---- moves ---- */
 
 static void move_begin(struct mock_time *t) {

@@ -34,6 +34,12 @@ int64_t mock_wall_ns(const struct mock_worker *w);
 void mock_timer_start(struct mock_worker *w, struct timer *t, int64_t deadline_ns, timer_fn *fn,
                       void *self);
 
+/* What clients must have the time to run into, such as a door that is shut: a manual clock's time,
+ * else the loop's. A virtual clock would jump over it before anybody could knock. */
+int64_t mock_door_now_ns(const struct mock_worker *w);
+void mock_door_timer_start(struct mock_worker *w, struct timer *t, int64_t deadline_ns,
+                           timer_fn *fn, void *self);
+
 /* GET and POST /penstock/clock */
 void control_clock(struct mock_worker *w, struct http_exchange *ex);
 void control_clock_move(struct mock_worker *w, struct http_exchange *ex);

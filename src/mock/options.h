@@ -7,6 +7,7 @@
 
 #include "base/arena.h"
 #include "base/err.h"
+#include "mock/burst.h"
 #include "mock/law.h"
 
 #define MOCK_MAX_LISTEN 16
@@ -43,7 +44,7 @@ struct mock_options {
     struct law ttft, itl;
     double tps;                      /* tokens a second: wins over itl; 0: not said */
     struct law prefill;              /* of each token of the prompt that was not cached */
-    unsigned burst;                  /* tokens a chunk */
+    struct burst burst;              /* tokens a chunk */
     double slowdown;                 /* for each further answer under way; 0.01: 1 % */
     unsigned max_batch;              /* of the engine (engine.h); 0: there is none */
     unsigned queue;                  /* before it */

@@ -80,15 +80,6 @@ static void plan_logprobs(struct plan *p, const struct llm_request *rq) {
     }
 }
 
-static unsigned within(unsigned n, unsigned least, unsigned most) {
-    return n < least ? least : n > most ? most : n;
-}
-
-static void plan_burst(struct plan *p, const struct reply_options *o) {
-    p->burst_min = within(o->burst_min, 1, REPLY_MAX_BURST);
-    p->burst_max = within(o->burst_max, p->burst_min, REPLY_MAX_BURST);
-}
-
 static void plan_bounds(struct plan *p, const struct llm_request *rq,
                         const struct reply_options *o) {
     bool may_be_none = rq->is_completion || p->dialect == &dialect_messages;
@@ -100,7 +91,7 @@ static void plan_bounds(struct plan *p, const struct llm_request *rq,
                                                              : (unsigned)rq->env.n;
     plan_stops(p, rq);
     plan_logprobs(p, rq);
-    plan_burst(p, o);
+    p->burst = o->burst;
 }
 
 /* ---- the plan ---- */
@@ -172,8 +163,9 @@ void plan_make(struct plan *p, const struct llm_request *rq, const struct reply_
     p->stop = STOP_END;
     p->usage = SCRIPT_USAGE_NONE;
     p->model = plan_store(p, rq->env.model);
-    p->prompt_tokens = plan_count_prompt(rq, p->tokenizer);
-    plan_cache(p, rq, o->cached);
+    struct prompt_count prompt = o->prompt ? *o->prompt : count_prompt(rq, p->tokenizer);
+    p->prompt_tokens = prompt.all;
+    plan_cache(p, rq, &prompt, o->cached);
     plan_bounds(p, rq, o);
     plan_all(p, rq, o);
 }

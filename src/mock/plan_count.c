@@ -92,15 +92,6 @@ static void add_message(struct counting *c, const struct llm_request *rq,
     }
 }
 
-static uint64_t count_messages(const struct llm_request *rq, const struct tokenizer *t,
-                               const struct message *end) {
-    struct counting c = {t, 0};
-    for (const struct message *m = rq->messages; m != end; m = m->next) {
-        add_message(&c, rq, m);
-    }
-    return c.n;
-}
-
 static void add_tool(struct counting *c, const struct tool *t) {
     if (t->raw.len > 0) {
         add_text(c, t->raw);
@@ -111,15 +102,23 @@ static void add_tool(struct counting *c, const struct tool *t) {
     add_text(c, t->parameters);
 }
 
-uint64_t plan_count_prompt(const struct llm_request *rq, const struct tokenizer *t) {
-    t = t ? t : tokenizer_get(encoding_of_model(rq->env.model));
-    struct counting c = {t, count_messages(rq, t, NULL)};
+struct prompt_count count_prompt(const struct llm_request *rq, const struct tokenizer *t) {
+    const struct message *question = request_last_user_message(rq);
+    struct counting c = {t ? t : tokenizer_get(encoding_of_model(rq->env.model)), 0};
+    struct prompt_count out = {.before_question = 0};
+    for (const struct message *m = rq->messages; m; m = m->next) {
+        out.before_question = m == question ? c.n : out.before_question;
+        add_message(&c, rq, m);
+    }
+    out.messages = c.n;
+    out.before_question = question ? out.before_question : c.n;
     c.n += rq->is_completion ? 0 : PRIMING_TOKENS;
     for (const struct tool *tool = rq->tools; tool; tool = tool->next) {
         add_tool(&c, tool);
     }
     add_text(&c, rq->format.schema);
-    return c.n;
+    out.all = c.n;
+    return out;
 }
 
 /* ---- the cache ---- */
@@ -150,7 +149,8 @@ bool reply_asks_for_cache(const struct llm_request *rq) {
 
 /* Nothing is kept: everything before the last question was cached if the mock has answered before,
  * and is written to the cache if not. */
-void plan_cache(struct plan *p, const struct llm_request *rq, int64_t told) {
+void plan_cache(struct plan *p, const struct llm_request *rq, const struct prompt_count *prompt,
+                int64_t told) {
     bool is_messages = p->dialect == &dialect_messages, has_answered = false;
     for (const struct message *m = rq->messages; m; m = m->next) {
         has_answered |= m->role == ROLE_ASSISTANT;
@@ -162,8 +162,7 @@ void plan_cache(struct plan *p, const struct llm_request *rq, int64_t told) {
     if (p->prompt_tokens < CACHE_MIN_TOKENS || (is_messages && !reply_asks_for_cache(rq))) {
         return;
     }
-    uint64_t before = count_messages(rq, p->tokenizer,
-                                     has_answered ? request_last_user_message(rq) : NULL);
+    uint64_t before = has_answered ? prompt->before_question : prompt->messages;
     before = before < p->prompt_tokens ? before : p->prompt_tokens;
     if (before < CACHE_MIN_TOKENS) {
         return;

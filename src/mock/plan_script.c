@@ -92,23 +92,44 @@ static bool shows_redacted(const struct plan *p, const struct script_block *b) {
     return p->dialect == &dialect_messages || (p->dialect == &dialect_responses && p->proves);
 }
 
-static bool has_place(const struct plan *p, const struct script_block *b) {
-    if (p->dialect == &dialect_completions) {
-        return b->kind == BLOCK_TEXT || b->kind == BLOCK_REFUSAL;
+static bool kind_has_place(enum block_kind kind, const struct dialect *d) {
+    if (d == &dialect_completions) {
+        return kind == BLOCK_TEXT || kind == BLOCK_REFUSAL;
     }
-    switch (b->kind) {
+    switch (kind) {
     case BLOCK_TEXT:
     case BLOCK_REASONING:
+    case BLOCK_REDACTED:
     case BLOCK_REFUSAL:
     case BLOCK_TOOL_CALL:
     case BLOCK_CUSTOM_TOOL_CALL:
     case BLOCK_FUNCTION_CALL:
         return true;
-    case BLOCK_REDACTED:
-        return shows_redacted(p, b);
     default:
         return false;
     }
+}
+
+static bool has_place(const struct plan *p, const struct script_block *b) {
+    return kind_has_place(b->kind, p->dialect) &&
+           (b->kind != BLOCK_REDACTED || shows_redacted(p, b));
+}
+
+const char *script_left_out(unsigned kinds, const struct dialect *d, unsigned *io_at) {
+    static const struct {
+        enum block_kind kind, also;
+        const char *name;
+    } rows[] = {{BLOCK_REASONING, BLOCK_REASONING, "thinking"},
+                {BLOCK_REDACTED, BLOCK_REDACTED, "redacted"},
+                {BLOCK_TOOL_CALL, BLOCK_CUSTOM_TOOL_CALL, "tool_calls"}};
+    while (*io_at < sizeof rows / sizeof rows[0]) {
+        unsigned i = (*io_at)++;
+        bool is_among = kinds & (1u << rows[i].kind | 1u << rows[i].also);
+        if (is_among && !kind_has_place(rows[i].kind, d)) {
+            return rows[i].name;
+        }
+    }
+    return NULL;
 }
 
 /* The legacy form is asked for by the request, and has one call at most. */

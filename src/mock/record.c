@@ -9,6 +9,7 @@
 #include <stdio.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "mock/journal.h"
 #include "mock/mock_clock.h"
@@ -29,7 +30,7 @@ struct record {
     bool is_in_read, is_paused;
     bool is_ending;                      /* the connection is cut once all is out */
     bool resets;                         /* with RST */
-    bool has_head, is_broken;
+    bool has_head, has_body, is_broken;
     unsigned status;
     uint64_t journal;
     struct head_facts facts;
@@ -104,6 +105,16 @@ static void close_journal(struct record *r, enum journal_end end) {
     journal_close(r->worker->hub->journal, r->journal, &a);
 }
 
+static void note_request_id(struct record *r, const struct http_answer *answer) {
+    const struct journal_notes notes = {.request_id = capture_request_id(&answer->headers)};
+    journal_note(r->worker->hub->journal, r->journal, &notes);
+}
+
+static void note_response_id(struct record *r, struct slice first_piece) {
+    const struct journal_notes notes = {.response_id = capture_response_id(first_piece, r->arena)};
+    journal_note(r->worker->hub->journal, r->journal, &notes);
+}
+
 /* r is gone afterwards. */
 static void cut(struct record *r) {
     http_end_raw(r->ex, r->resets ? HTTP_RAW_RST : HTTP_RAW_DROP);
@@ -173,6 +184,7 @@ static void on_head(void *self, const struct http_answer *answer) {
     r->status = answer->status;
     r->has_head = true;
     capture_head(r, answer);
+    note_request_id(r, answer);
     start_answer(r, answer);
     http_exchange_drop_request(r->ex);
     http_flush_head(r->ex);
@@ -185,6 +197,10 @@ static void on_body(void *self, struct slice bytes) {
         r->is_in_read = true;
         r->read++;
         http_cork(r->ex);
+    }
+    if (!r->has_body) {
+        r->has_body = true;
+        note_response_id(r, bytes);
     }
     if (r->capture) {
         capture_add_chunk(r->capture, since_start(r), r->read, bytes);
@@ -288,6 +304,15 @@ static void send_request(struct record *r, const struct mock_call *c) {
     r->call = http_call_start(record_pool(r->worker), &rq, &callbacks, r);
 }
 
+/* One secret that is not hidden is too many. */
+static bool may_keep(const struct record *r) {
+    if (r->secrets.has_more) {
+        log_event(LOG_ERROR, "an exchange is not recorded: its request has too many secrets",
+                  LOG_INT("most", SCRUB_MAX_SECRETS));
+    }
+    return !r->secrets.has_more;
+}
+
 void record_start(struct mock_call *c) {
     struct mock_worker *w = c->w;
     struct record *r = mem_zalloc(sizeof *r);
@@ -302,7 +327,7 @@ void record_start(struct mock_call *c) {
     for (unsigned i = 0; i < r->secrets.n; i++) {
         r->secrets.items[i] = arena_dup(r->arena, r->secrets.items[i]);
     }
-    if (captures_records(w->hub->captures)) {
+    if (captures_records(w->hub->captures) && may_keep(r)) {
         capture_request(r, c);
     }
     c->is_passed_on = true;

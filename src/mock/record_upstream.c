@@ -2,10 +2,8 @@
 /* Where the proxy's requests go, and what goes with them. */
 #include "mock/record-private.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "http/url.h"
 #include "mock/mask.h"
@@ -17,7 +15,11 @@ struct upstream *record_upstream_new(const char *url, const char *key_env, struc
     struct upstream *u = mem_zalloc(sizeof *u);
     struct url parsed;
     u->arena = arena_new();
-    int rc = url_parse(arena_dup(u->arena, slice_cstr(url)), u->arena, &parsed, e);
+    struct err why;
+    int rc = url_parse(arena_dup(u->arena, slice_cstr(url)), u->arena, &parsed, &why);
+    if (rc < 0) {
+        err_set(e, why.kind, "the upstream %s: %s", url_quotable(url), why.text);
+    }
     if (rc == 0 && key_env) {
         const char *key = getenv(key_env);
         u->key = arena_dup(u->arena, slice_cstr(key ? key : ""));

@@ -5,14 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "mock/journal.h"
 #include "mock/mock_clock.h"
 #include "mock/record.h"
+#include "mock/wire.h"
 
 enum {
-    MAX_HEADERS = CAPTURE_MAX_HEADERS + 4,
+    MAX_HEADERS = CAPTURE_MAX_HEADERS + 5,
     WRITE_BYTES = 256 * 1024,            /* gathered in one write */
     RESET_PAUSE_NS = 10 * 1000 * 1000,   /* lets the bytes before a reset arrive */
     MISS_TEXT_BYTES = 800
@@ -25,12 +25,16 @@ struct replay {
     struct mock_worker *worker;
     struct http_exchange *ex;
     struct capture *capture;
+    struct wire *wire;                   /* with a fault: between us and the exchange; else NULL */
+    const char *fault;                   /* as the client asked for it; NULL: it did not */
     struct timer timer;
     double speed;                        /* 0: as fast as the client takes it */
-    int64_t start_ns, first_ns;          /* first_ns: of the first piece; 0: none yet */
+    int64_t asked_ns;
+    int64_t start_ns, first_ns;          /* of its times; of the first piece, 0: none yet */
     int64_t reset_ns;                    /* not before */
     unsigned next;                       /* chunk */
     bool is_blocked, is_broken;
+    bool is_over;                        /* with a wire: the end is the wire's */
     uint64_t journal;
     char cors[128];
 };
@@ -102,35 +106,63 @@ static int64_t told_length(const struct capture *c, const struct http_headers *h
     return (int64_t)told;
 }
 
-static void start_answer(struct replay *r) {
+static unsigned put_headers(const struct replay *r, const struct http_headers *all,
+                            struct http_header items[MAX_HEADERS]) {
     const struct capture *c = r->capture;
-    const struct http_headers all = {c->headers, c->n_headers};
-    struct http_header items[MAX_HEADERS];
     unsigned n = 0;
     for (unsigned i = 0; i < c->n_headers; i++) {
-        if (is_sent(r, &all, c->headers[i].name)) {
+        if (is_sent(r, all, c->headers[i].name)) {
             items[n++] = c->headers[i];
         }
     }
     items[n++] = (struct http_header){SLICE("x-penstock-mock"), SLICE("1")};
     items[n++] = (struct http_header){SLICE("x-penstock-capture"), slice_cstr(c->file)};
+    if (r->fault) {
+        items[n++] = (struct http_header){SLICE("x-penstock-fault"), slice_cstr(r->fault)};
+    }
     struct slice origin = SLICE("access-control-allow-origin");
-    if (r->cors[0] && !http_headers_get(&all, origin).ptr) {
+    if (r->cors[0] && !http_headers_get(all, origin).ptr) {
         items[n++] = (struct http_header){origin, slice_cstr(r->cors)};
     }
-    struct http_response response = {c->status, items, n};
-    http_start(r->ex, &response, told_length(c, &all));
+    return n;
+}
+
+/* r may be gone afterwards: a whole answer comes to harm as a whole. */
+static void start_answer(struct replay *r) {
+    const struct capture *c = r->capture;
+    const struct http_headers all = {c->headers, c->n_headers};
+    struct http_header items[MAX_HEADERS];
+    struct http_response response = {c->status, items, put_headers(r, &all, items)};
     http_exchange_drop_request(r->ex);
-    http_flush_head(r->ex);
+    if (!r->wire) {
+        http_start(r->ex, &response, told_length(c, &all));
+        http_flush_head(r->ex);
+    } else if (capture_is_stream(c)) {
+        wire_start(r->wire, &response);
+        (void)!wire_write(r->wire, SLICE(""));       /* the head goes ahead */
+    } else {
+        r->is_over = true;
+        wire_respond(r->wire, &response, capture_body(c));
+    }
 }
 
 /* ---- the body ---- */
+
+/* As http_write. */
+static int write_to_wire(struct replay *r) {
+    const struct capture *c = r->capture;
+    const struct capture_chunk *k = &c->chunks[r->next++];
+    return wire_write(r->wire, slice_sub(capture_body(c), k->off, k->len));
+}
 
 /* The pieces of one read in one write, each as a chunk of its own. As http_write. */
 static int write_read(struct replay *r) {
     const struct capture *c = r->capture;
     uint32_t read = c->chunks[r->next].read;
     size_t bytes = 0;
+    if (r->wire) {
+        return write_to_wire(r);
+    }
     http_cork(r->ex);
     while (r->next < c->n_chunks && c->chunks[r->next].read == read && bytes < WRITE_BYTES) {
         const struct capture_chunk *k = &c->chunks[r->next++];
@@ -146,7 +178,10 @@ static int write_read(struct replay *r) {
 /* r may be gone afterwards. */
 static void finish(struct replay *r) {
     int64_t now_ns = mock_now_ns(r->worker);
-    if (r->capture->end == CAPTURE_COMPLETE) {
+    if (r->capture->end == CAPTURE_COMPLETE && r->wire) {
+        r->is_over = true;
+        wire_end(r->wire);
+    } else if (r->capture->end == CAPTURE_COMPLETE) {
         http_end(r->ex);
     } else if (r->capture->end == CAPTURE_CUT) {
         r->is_broken = true;
@@ -163,8 +198,16 @@ static void finish(struct replay *r) {
 static void pump(struct replay *r) {
     const struct capture *c = r->capture;
     int64_t now_ns = mock_now_ns(r->worker);
+    bool is_whole = r->wire && !capture_is_stream(c);
+    if (is_whole && due_ns(r, c->end_ns) > now_ns) {
+        wait_until(r, due_ns(r, c->end_ns));
+        return;
+    }
     if (!http_started(r->ex)) {
         start_answer(r);
+    }
+    if (is_whole) {
+        return;
     }
     while (r->next < c->n_chunks && due_ns(r, c->chunks[r->next].t_ns) <= now_ns) {
         int written = write_read(r);
@@ -185,25 +228,36 @@ static void pump(struct replay *r) {
 
 /* ---- life ---- */
 
-static void replay_writable(struct owner *self) {
-    struct replay *r = (struct replay *)self;
-    if (r->is_blocked) {
+static void go_on(void *self) {
+    struct replay *r = self;
+    if (r->is_blocked && !r->is_over) {
         r->is_blocked = false;
         r->reset_ns = mock_now_ns(r->worker) + RESET_PAUSE_NS;
         pump(r);
     }
 }
 
+static void replay_writable(struct owner *self) {
+    struct replay *r = (struct replay *)self;
+    if (r->wire) {
+        wire_writable(r->wire);
+    } else {
+        go_on(r);
+    }
+}
+
 static void replay_ended(struct owner *self, bool is_cancelled) {
     struct replay *r = (struct replay *)self;
     struct hub *hub = r->worker->hub;
+    bool is_broken = r->is_broken || (r->wire && wire_is_cut(r->wire));
     const struct journal_answer a = {
         .status = r->capture->status, .tokens_in = -1, .tokens_out = -1,
-        .first_token_ns = r->first_ns ? r->first_ns - r->start_ns : -1,
-        .duration_ns = mock_now_ns(r->worker) - r->start_ns,
+        .first_token_ns = r->first_ns ? r->first_ns - r->asked_ns : -1,
+        .duration_ns = mock_now_ns(r->worker) - r->asked_ns,
         .end = is_cancelled   ? JOURNAL_CANCELLED
-               : r->is_broken ? JOURNAL_BROKEN : JOURNAL_COMPLETED};
+               : is_broken    ? JOURNAL_BROKEN : JOURNAL_COMPLETED};
     timer_stop(&r->timer);
+    wire_free(&r->wire);
     journal_close(hub->journal, r->journal, &a);
     capture_unref(&r->capture);
     mem_free(r);
@@ -212,6 +266,22 @@ static void replay_ended(struct owner *self, bool is_cancelled) {
 }
 
 static const struct owner_ops replay_ops = {.writable = replay_writable, .ended = replay_ended};
+
+static void note_capture(struct mock_call *call, const struct capture *c) {
+    const struct http_headers head = {c->headers, c->n_headers};
+    const struct journal_notes notes = {
+        .answered_by = "replay",
+        .place = slice_cstr(c->file),
+        .request_id = capture_request_id(&head),
+        .response_id = capture_response_id(capture_body(c), call->ex->arena)};
+    journal_note(call->w->hub->journal, call->journal, &notes);
+}
+
+/* What is encoded cannot be read on its way. */
+static bool can_be_struck(const struct capture *c) {
+    const struct http_headers all = {c->headers, c->n_headers};
+    return c->was_encoded || !http_headers_get(&all, SLICE("content-encoding")).ptr;
+}
 
 /* Takes over the reference. */
 static void play(struct mock_call *call, struct capture *c) {
@@ -222,16 +292,20 @@ static void play(struct mock_call *call, struct capture *c) {
     r->ex = call->ex;
     r->capture = c;
     r->speed = speed_of(slice_cstr(call->o->speed ? call->o->speed : "1x"));
-    r->start_ns = mock_now_ns(w);
+    r->asked_ns = r->start_ns = mock_now_ns(w);
+    r->wire = can_be_struck(c) ? wire_of_call(call, go_on, r) : NULL;
+    if (r->wire) {
+        r->fault = call->facts.fault;
+        r->start_ns += fault_head_delay_ns(call->k.fault);
+    }
     r->journal = call->journal;
     snprintf(r->cors, sizeof r->cors, "%s", call->facts.cors);
     call->is_passed_on = true;
     call->ex->app = r;
-    journal_note(w->hub->journal, call->journal,
-                 &(struct journal_notes){.answered_by = "replay", .place = slice_cstr(c->file)});
+    note_capture(call, c);
     hub_count(w->hub, COUNT_STARTED, 1);
     hub_count(w->hub, COUNT_OPEN, 1);
-    if (due_ns(r, c->head_ns) > r->start_ns) {
+    if (due_ns(r, c->head_ns) > mock_now_ns(w)) {
         wait_until(r, due_ns(r, c->head_ns));
     } else {
         pump(r);
@@ -284,8 +358,13 @@ static void answer_miss(struct mock_call *call, const struct capture_norm *n) {
     mock_respond_error(call->w, call->ex, &er, 0);
 }
 
+/* What is passed on comes back unharmed: a fault strikes an answer of the generator's. */
+static bool may_record(const struct mock_call *c) {
+    return record_is_on(c->w) && !c->k.fault;
+}
+
 static bool missed(struct mock_call *call, const struct capture_norm *n) {
-    if (call->o->on_miss == MOCK_MISS_RECORD && record_is_on(call->w)) {
+    if (call->o->on_miss == MOCK_MISS_RECORD && may_record(call)) {
         record_start(call);
     } else if (call->o->on_miss == MOCK_MISS_ERROR) {
         answer_miss(call, n);
@@ -296,7 +375,8 @@ static bool missed(struct mock_call *call, const struct capture_norm *n) {
 }
 
 static bool is_ordered(const struct mock_call *c) {
-    return c->k.fault || (c->script && c->script->n_blocks > 0);
+    bool is_said = c->k.fault && !fault_is_on_the_wire(c->k.fault->row);
+    return is_said || (c->script && c->script->n_blocks > 0);
 }
 
 bool replay_is_on(const struct mock_worker *w) {
@@ -309,8 +389,10 @@ bool replay_answers(struct mock_call *c) {
         return false;
     }
     if (!captures_plays(c->w->hub->captures)) {
-        record_start(c);
-        return true;
+        if (may_record(c)) {
+            record_start(c);
+        }
+        return !c->k.fault;
     }
     bool is_answered = true;
     int rc = record_norm(c, &n);

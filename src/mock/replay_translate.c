@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A capture in other words: recorded bytes → decoder → (shaper, between dialects) → encoder, or the
  * reducer for whole answers. The result is a capture again, so that one player plays both. */
-#include <stdio.h>
-
-#include "base/mem.h"
 #include "dialect/estimate.h"
 #include "dialect/translation.h"
 #include "mock/replay.h"

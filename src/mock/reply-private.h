@@ -82,7 +82,7 @@ struct plan {
     uint64_t seed;                    /* of this answer: the mock's, mixed with the request */
     uint64_t exact_tokens;            /* 0: natural */
     uint64_t max_tokens;              /* UINT64_MAX: no bound */
-    unsigned burst_min, burst_max;
+    struct burst burst;
     uint64_t prompt_tokens, cache_read, cache_write;
     struct script_usage usage;        /* said by somebody; -1: as counted */
     uint64_t seal_seed;               /* the mock's own */
@@ -126,7 +126,8 @@ struct slice guess_topic(struct slice text);
 bool is_ascii_letter(char c);
 
 /* plan_count.c */
-void plan_cache(struct plan *p, const struct llm_request *rq, int64_t told);
+void plan_cache(struct plan *p, const struct llm_request *rq, const struct prompt_count *prompt,
+                int64_t told);
 /* plan_think.c */
 void plan_thought(struct plan *p, const struct llm_request *rq, enum reply_thinking how,
                   bool is_told, struct slice user_text);
@@ -201,7 +202,7 @@ struct reply {
     /* the piece on its way, and the tokens it is made of when it was cut by them */
     struct slice piece;
     uint32_t piece_tokens;
-    uint32_t token_lens[REPLY_MAX_BURST];
+    uint32_t token_lens[BURST_MAX];
     unsigned n_token_lens;          /* 0: not by tokens */
     struct buf odds;
     struct choice *choices;

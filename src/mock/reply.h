@@ -6,6 +6,8 @@
 #define PENSTOCK_MOCK_REPLY_H
 
 #include "dialect/dialect.h"
+#include "mock/burst.h"
+#include "mock/prompt.h"
 #include "mock/script.h"
 #include "token/token.h"
 
@@ -18,21 +20,19 @@ enum reply_thinking {
     REPLY_THINK_REDACTED          /* its proof alone; shown as usual where there is no such thing */
 };
 
-#define REPLY_MAX_BURST 64
-
 struct reply_options {
     const struct dialect *dialect; /* NULL: chat */
     /* What is said, by somebody; NULL: made up. Its status, times, fault and headers are the
      * caller's to see to. */
     const struct script *script;
     const struct tokenizer *tokenizer; /* NULL: by the model's name */
+    /* of this request, by this tokenizer; NULL: it is counted here */
+    const struct prompt_count *prompt;
     enum reply_thinking thinking;
     int64_t cached;            /* tokens of the prompt that were cached; -1: as it seems fit */
     uint64_t seed;
     uint64_t tokens;           /* exact length of the text; 0: its natural one */
-    /* How many tokens a delta has: evenly between the two, never over the end of a block. 0, 0:
-     * one each. Cut to REPLY_MAX_BURST. */
-    unsigned burst_min, burst_max;
+    struct burst burst;        /* tokens a delta, never over the end of a block */
     struct slice text;         /* ptr NULL: made up from the request */
     bool is_echo;              /* the last user text is the answer */
     uint64_t serial;           /* of the request: makes ids unique */
@@ -71,11 +71,5 @@ void reply_set_cache(struct reply *r, uint64_t read, uint64_t written);
 bool reply_asks_for_cache(const struct llm_request *rq);
 /* Until what a stream shows before any token has been given. */
 bool reply_is_opening(const struct reply *r);
-
-/* What a prompt counts as: texts by the tokenizer (NULL: the model's), chat's way of counting
- * messages around them (3 a message, its role, its name and 1 for that, 3 for the reply), the
- * tools' and the schema's JSON, a fixed number an image. The same for the request to count and the
- * request to answer. Beyond 256 KiB a text is counted by its first 256 KiB. */
-uint64_t plan_count_prompt(const struct llm_request *rq, const struct tokenizer *t);
 
 #endif

@@ -208,12 +208,8 @@ static bool take_token(struct reply *r, struct voice *v, struct slice ahead, siz
 }
 
 static size_t cut_tokens(struct reply *r, struct voice *v, struct slice ahead, uint64_t budget) {
-    const struct plan *p = &r->plan;
-    uint64_t want = p->burst_min;
+    uint64_t want = burst_draw(&r->plan.burst, &r->burst_rng);
     size_t len = 0;
-    if (p->burst_max > p->burst_min) {
-        want += rng_below(&r->burst_rng, p->burst_max - p->burst_min + 1);
-    }
     want = want < budget ? want : budget;
     while (r->piece_tokens < want && len < ahead.len && take_token(r, v, ahead, &len, budget)) {
     }

@@ -4,6 +4,7 @@
 #ifndef PENSTOCK_MOCK_SCENARIO_PRIVATE_H
 #define PENSTOCK_MOCK_SCENARIO_PRIVATE_H
 
+#include <dirent.h>
 #include <stdatomic.h>
 
 #include "mock/scenario.h"
@@ -125,7 +126,7 @@ struct terms {
     bool has_ttft, has_itl, has_tps, has_burst;
     struct law ttft, itl;
     double tps;
-    unsigned burst;
+    struct burst burst;
     struct slice fault;
     struct header_lines headers;
 };
@@ -174,6 +175,11 @@ struct scenario_set {
     struct scenario **items;
     unsigned n;
 };
+
+/* ---- folders ---- */
+
+/* scandir's filter: *.yaml and *.yml count, hidden ones do not. */
+int scenario_is_file(const struct dirent *entry);
 
 /* ---- a request, looked at for conditions and templates; each text is joined once ---- */
 

@@ -17,7 +17,8 @@
 
 #define SCENARIO_NAME_BYTES 63       /* at most */
 #define SCENARIO_MAX_FILES 256
-#define SCENARIO_MAX_PUSHED 4096
+#define SCENARIO_MAX_PUSHED 4096     /* that wait, in */
+#define SCENARIO_MAX_PUSHED_BYTES ((size_t)64 << 20)
 #define SCENARIO_MAX_TALLIES 65536   /* scenarios times sessions that are counted */
 #define SCENARIO_ANSWER_BYTES ((size_t)2 << 20)   /* texts of one answer; cut there */
 
@@ -64,7 +65,8 @@ void scenario_state_free(struct scenario_state **st);
 /* As if nothing had been asked yet; pushed answers go, too. */
 void scenario_state_reset(struct scenario_state *st);
 /* All scenarios of a set become answers, given out once each (`times` says otherwise); session: for
- * requests of this one only; empty: for all. -ERR_LIMIT: too many are waiting, none was added. */
+ * requests of this one only; empty: for all. -ERR_LIMIT: too many are waiting, or too large ones;
+ * none was added. */
 int scenario_push(struct scenario_state *st, struct scenario_set *s, struct slice session,
                   struct err *e) MUST_CHECK;
 /* Removes the pushed ones of this name; empty: all. Returns how many. */

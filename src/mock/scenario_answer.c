@@ -64,6 +64,23 @@ static void respond_error(struct mock_call *c) {
 
 /* ---- the stage ---- */
 
+/* The legacy API has nothing but text. */
+static void note_left_out(struct mock_call *c) {
+    char text[80];
+    unsigned kinds = 0, at = 0;
+    size_t len = 0;
+    const char *name;
+    for (unsigned i = 0; i < c->script->n_blocks; i++) {
+        kinds |= 1u << c->script->blocks[i].kind;
+    }
+    while ((name = script_left_out(kinds, c->api->dialect, &at)) != NULL) {
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s%s", len ? ", " : "", name);
+    }
+    if (len > 0) {
+        head_facts_add(&c->facts, SLICE("x-penstock-left-out"), slice_make(text, len));
+    }
+}
+
 static void note(struct mock_call *c) {
     const struct script *s = c->script;
     bool says = s->n_blocks > 0 || s->status > 0;
@@ -74,6 +91,7 @@ static void note(struct mock_call *c) {
     for (unsigned i = 0; i < s->n_headers; i++) {
         head_facts_add(&c->facts, s->headers[2 * i], s->headers[2 * i + 1]);
     }
+    note_left_out(c);
 }
 
 /* A client that says its answer itself asks nobody. */
@@ -96,8 +114,7 @@ bool scenario_answers(struct mock_call *c) {
                                         .seed = c->o->seed,
                                         .serial = c->facts.serial,
                                         .wall_ns = mock_wall_ns(c->w),
-                                        .session =
-                                            scenario_session(&c->ex->headers, &c->rq, a)};
+                                        .session = c->session};
     if (!scenario_book_find(c->w->hub->scenarios, &in, a, s)) {
         return false;
     }

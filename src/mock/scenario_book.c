@@ -7,7 +7,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "dialect/json_write.h"
-#include "mock/scenario_watch.h"
+#include "mock/file_watch.h"
+#include "mock/scenario-private.h"
 
 enum { REPORT_BYTES = 256 << 10 };
 
@@ -16,7 +17,7 @@ struct scenario_book {
     unsigned n_paths;
     bool quiet;
     struct scenario_state *state;
-    struct scenario_watch *watch;        /* NULL: nobody watches */
+    struct file_watch *watch;            /* NULL: nobody watches */
     pthread_mutex_t reload_lock;         /* one reload at a time */
     pthread_mutex_t lock;                /* of what follows */
     struct scenario_set *set;
@@ -102,7 +103,7 @@ void scenario_book_close(struct scenario_book **b) {
     if (!book) {
         return;
     }
-    scenario_watch_stop(&book->watch);
+    file_watch_stop(&book->watch);
     scenario_set_unref(&book->set);
     scenario_state_free(&book->state);
     for (unsigned i = 0; i < book->n_paths; i++) {
@@ -124,7 +125,12 @@ int scenario_book_watch(struct scenario_book *b, bool quiet, struct err *e) {
     if (b->n_paths == 0 || b->watch) {
         return 0;
     }
-    b->watch = scenario_watch_start((const char *const *)b->paths, b->n_paths, on_change, b, e);
+    const struct file_watch_options o = {.paths = (const char *const *)b->paths,
+                                         .n_paths = b->n_paths,
+                                         .is_one = scenario_is_file,
+                                         .changed = on_change,
+                                         .self = b};
+    b->watch = file_watch_start(&o, e);
     return b->watch ? 0 : -ERR_IO;
 }
 

@@ -89,6 +89,26 @@ static const char *place_of(const struct verdict *v) {
 static const char *const outcome_names[] = {"matched", "continued", "missed", "used up",
                                             "script ended", "other session", "not reached"};
 
+/* Of all that the scenario may answer. */
+static unsigned kinds_of(const struct response *r) {
+    unsigned kinds = 0;
+    for (const struct block *b = r->blocks; b; b = b->next) {
+        kinds |= 1u << b->kind;
+    }
+    for (unsigned i = 0; i < r->n_choices; i++) {
+        kinds |= kinds_of(&r->choices[i]);
+    }
+    return kinds;
+}
+
+static const char *left_out(const struct verdicts *vs, unsigned *io_at) {
+    unsigned kinds = 0;
+    for (unsigned i = 0; vs->matched && i < vs->matched->scenario->n_responses; i++) {
+        kinds |= kinds_of(&vs->matched->scenario->responses[i]);
+    }
+    return script_left_out(kinds, vs->view.in->dialect, io_at);
+}
+
 /* ---- JSON ---- */
 
 static void write_told(struct json_writer *w, struct slice name,
@@ -149,6 +169,17 @@ static void write_verdict(struct json_writer *w, const struct verdict *v) {
     jw(w, SLICE("}"));
 }
 
+static void write_left_out(struct json_writer *w, const struct verdicts *vs) {
+    const char *name;
+    unsigned at = 0, n = 0;
+    jw(w, SLICE(",\"left_out\":["));
+    while ((name = left_out(vs, &at)) != NULL) {
+        jw(w, n++ ? SLICE(",") : SLICE(""));
+        jw_string(w, slice_cstr(name));
+    }
+    jw(w, SLICE("]"));
+}
+
 static void write_json(struct json_writer *w, const struct verdicts *vs) {
     bool any = false;
     jw(w, SLICE("{\"matched\":"));
@@ -173,6 +204,7 @@ static void write_json(struct json_writer *w, const struct verdicts *vs) {
     } else {
         jw(w, SLICE("null"));
     }
+    write_left_out(w, vs);
     jw(w, SLICE(",\"scenarios\":["));
     for (unsigned i = 0; i < vs->n; i++) {
         jw(w, i ? SLICE(",") : SLICE(""));
@@ -259,11 +291,21 @@ static int tell_others(const struct verdicts *vs, struct buf *out) {
     return behind ? rc | buf_appendf(out, "not reached: %u behind it\n", behind) : rc;
 }
 
+static int tell_left_out(const struct verdicts *vs, struct buf *out) {
+    const char *name;
+    unsigned at = 0, n = 0;
+    int rc = 0;
+    while ((name = left_out(vs, &at)) != NULL) {
+        rc |= buf_appendf(out, "%s%s", n++ ? ", " : "left out: ", name);
+    }
+    return n ? rc | buf_appendf(out, ", which %s has no place for\n", vs->view.in->dialect->name) : rc;
+}
+
 static int tell(struct verdicts *vs, struct buf *out) {
     int rc = tell_request(vs->view.in, &vs->view, out);
     if (vs->matched) {
         rc |= buf_append(out, SLICE("matched: ")) | tell_scenario(vs->matched, out) |
-              buf_append_byte(out, '\n');
+              buf_append_byte(out, '\n') | tell_left_out(vs, out);
     } else {
         rc |= buf_append(out, SLICE("nothing matched: the generator answers\n"));
         rc |= vs->nearest ? tell_nearest(vs->nearest, out) : 0;

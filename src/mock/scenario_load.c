@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Files and folders of them, and texts, to sets. */
-#include <dirent.h>
 #include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
 #include "base/mem.h"
+#include "config/file.h"
 #include "mock/scenario_schema.h"
-
-enum { READ_BYTES = 65536 };
 
 struct loader {
     struct scenario_set *set;
@@ -308,38 +305,25 @@ static void fault_os(struct loader *ld, const char *path, int code) {
 }
 
 static void load_file(struct loader *ld, const char *path) {
+    struct place at = {.source = path};
     struct buf text;
-    FILE *f = fopen(path, "rbe");
-    if (!f) {
-        fault_os(ld, path, errno);
-        return;
-    }
+    struct err e;
     if (++ld->n_files > SCENARIO_MAX_FILES) {
-        report_fault(ld->report, (struct place){.source = path}, NULL, "more than %d files",
-                     SCENARIO_MAX_FILES);
-        fclose(f);
+        report_fault(ld->report, at, NULL, "more than %d files", SCENARIO_MAX_FILES);
         return;
     }
-    buf_init(&text, TREE_MAX_BYTES + (size_t)2 * READ_BYTES);
-    size_t n = 1;
-    for (char *room; n > 0 && (room = buf_reserve(&text, READ_BYTES));) {
-        n = fread(room, 1, READ_BYTES, f);
-        buf_commit(&text, n);
-    }
-    if (ferror(f)) {
-        fault_os(ld, path, errno);
-    } else if (!feof(f)) {
-        report_fault(ld->report, (struct place){.source = path}, NULL, "larger than 4 MiB");
+    buf_init(&text, TREE_MAX_BYTES);
+    if (file_read(path, &text, &e) < 0) {
+        report_fault(ld->report, at, NULL, "%s", e.text);
     } else {
         load_text(ld, buf_slice(&text), path);
     }
-    fclose(f);
     buf_dispose(&text);
 }
 
-static int is_yaml(const struct dirent *d) {
-    const char *dot = strrchr(d->d_name, '.');
-    return d->d_name[0] != '.' && dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
+int scenario_is_file(const struct dirent *entry) {
+    const char *name = entry->d_name, *dot = strrchr(name, '.');
+    return name[0] != '.' && dot && (strcmp(dot, ".yaml") == 0 || strcmp(dot, ".yml") == 0);
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b) {
@@ -348,7 +332,7 @@ static int by_name(const struct dirent **a, const struct dirent **b) {
 
 static void load_folder(struct loader *ld, const char *path) {
     struct dirent **entries;
-    int n = scandir(path, &entries, is_yaml, by_name);
+    int n = scandir(path, &entries, scenario_is_file, by_name);
     if (n < 0) {
         fault_os(ld, path, errno);
         return;

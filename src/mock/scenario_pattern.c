@@ -122,12 +122,15 @@ int pattern_compile(enum pattern_kind kind, struct slice text, bool ignore_case,
                     struct pattern *out, struct err *e) {
     uint32_t caseless = ignore_case ? PCRE2_CASELESS : 0;
     *out = (struct pattern){.kind = kind, .ignore_case = ignore_case, .text = text};
-    bool is_plain = kind != PATTERN_REGEX && !ignore_case;
-    if (is_plain) {
+    bool is_literal = kind == PATTERN_CONTAINS || kind == PATTERN_EQUALS;
+    if (is_literal && !ignore_case) {
         return 0;
     }
     if (text.len > PATTERN_MAX_BYTES) {
         return err_set(e, ERR_USAGE, "longer than %d bytes", PATTERN_MAX_BYTES);
+    }
+    if (kind == PATTERN_GLOB && !ignore_case) {
+        return 0;
     }
     switch (kind) {
     case PATTERN_GLOB:

@@ -8,7 +8,7 @@
 #include "base/arena.h"
 #include "base/err.h"
 
-#define PATTERN_MAX_BYTES 4096       /* of a regex, or of a glob without case */
+#define PATTERN_MAX_BYTES 4096       /* of a glob, a regex, or whatever is without case */
 
 enum pattern_kind { PATTERN_CONTAINS, PATTERN_EQUALS, PATTERN_GLOB, PATTERN_REGEX };
 

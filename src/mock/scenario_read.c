@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Values that are the same wherever they stand. */
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 
 #include "config/suggest.h"
@@ -243,9 +242,14 @@ void read_terms_tps(struct reader *rd, const struct schema_row *row, const struc
 void read_terms_burst(struct reader *rd, const struct schema_row *row, const struct node *n,
                       void *base) {
     struct terms *t = field(row, base);
-    int64_t burst;
-    t->has_burst = reader_int(rd, n, row->min, row->max, &burst);
-    t->burst = t->has_burst ? (unsigned)burst : 0;
+    struct err e;
+    if (!reader_scalar(rd, n, "a number of tokens")) {
+        return;
+    }
+    t->has_burst = burst_parse(n->text, &t->burst, &e) == 0;
+    if (!t->has_burst) {
+        reader_fault(rd, n->at, "%s", e.text);
+    }
 }
 
 void read_terms_fault(struct reader *rd, const struct schema_row *row, const struct node *n,

@@ -17,7 +17,7 @@ static const struct schema_type
     ttft_type = {"time", read_terms_ttft},
     itl_type = {"time", read_terms_itl},
     tps_type = {"number", read_terms_tps},
-    burst_type = {"whole number", read_terms_burst},
+    burst_type = {"number of tokens", read_terms_burst},
     fault_type = {"fault", read_terms_fault},
     headers_type = {"map of names to texts", read_terms_headers},
     condition_text_type = {"condition on a text", read_condition_text},
@@ -61,8 +61,8 @@ static const struct schema_type
      .description = "Time between two tokens, likewise."},                                         \
     {.scope = where, .name = "tps", .type = &tps_type, AT(strct, field), .example = "50",          \
      .description = "Tokens a second: the other way to say `itl`."},                               \
-    {.scope = where, .name = "burst", .type = &burst_type, AT(strct, field), .min = 1,             \
-     .max = 10000, .example = "4", .description = "Tokens that leave together in one chunk."},     \
+    {.scope = where, .name = "burst", .type = &burst_type, AT(strct, field), .example = "1-4",     \
+     .description = "Tokens that leave together in one chunk, as `--burst` takes them."},          \
     {.scope = where, .name = "fault", .type = &fault_type, AT(strct, field),                       \
      .example = "cut", .description = "A fault, as `x-penstock-fault` spells it "                  \
                                       "(`penstock mock --list-faults`)."},                         \
@@ -425,7 +425,8 @@ static void fault_unknown(struct reader *rd, enum schema_scope scope, const stru
     struct suggestion s;
     suggestion_init(&s, n->key);
     for (unsigned i = 0; i < schema_n_rows; i++) {
-        if (schema_rows[i].scope == scope) {
+        bool is_single = scope == SCOPE_FILE && schema_rows[i].scope == SCOPE_SCENARIO;
+        if (schema_rows[i].scope == scope || is_single) {
             suggestion_offer(&s, slice_cstr(schema_rows[i].name));
         }
     }

@@ -142,6 +142,11 @@ static struct pushed *unlink_pushed(struct scenario_state *st, struct pushed **a
         st->pushed_end = at;
     }
     st->n_pushed--;
+    if (--p->push->n == 0) {
+        st->pushed_bytes -= p->push->bytes;
+        mem_free(p->push);
+    }
+    p->push = NULL;
     return p;
 }
 
@@ -185,23 +190,47 @@ static int64_t pushed_times(const struct scenario *s) {
     return s->has_times ? s->times : s->n_responses > 1 ? (int64_t)s->n_responses : 1;
 }
 
+static int check_room(const struct scenario_state *st, unsigned n, size_t bytes, struct err *e) {
+    if (st->n_pushed + n > SCENARIO_MAX_PUSHED) {
+        return err_set(e, ERR_LIMIT, "%u pushed answers are waiting; at most %d may",
+                       st->n_pushed, SCENARIO_MAX_PUSHED);
+    }
+    if (bytes > SCENARIO_MAX_PUSHED_BYTES - st->pushed_bytes) {
+        return err_set(e, ERR_LIMIT,
+                       "the pushed answers that are waiting hold %zu bytes, and these %zu; together "
+                       "%zu may (DELETE /penstock/scenarios takes them back)",
+                       st->pushed_bytes, bytes, SCENARIO_MAX_PUSHED_BYTES);
+    }
+    return 0;
+}
+
+static void add_pushed(struct scenario_state *st, struct scenario_set *s, unsigned i,
+                       struct push *push, struct slice session) {
+    struct pushed *p = mem_zalloc(sizeof *p);
+    *p = (struct pushed){.push = push,
+                         .set = scenario_set_ref(s),
+                         .scenario = s->items[i],
+                         .left = pushed_times(s->items[i]),
+                         .id = ++st->last_pushed,
+                         .session = session.len ? mem_dup_cstr(session) : NULL};
+    snprintf(p->key, sizeof p->key, "pushed %" PRIu64, p->id);   /* no name has a blank */
+    *st->pushed_end = p;
+    st->pushed_end = &p->next;
+    st->n_pushed++;
+}
+
 int scenario_push(struct scenario_state *st, struct scenario_set *s, struct slice session,
                   struct err *e) {
-    int rc = 0;
+    size_t bytes = arena_used_bytes(s->arena) + s->n * (sizeof(struct pushed) + session.len);
     pthread_mutex_lock(&st->lock);
-    if (st->n_pushed + s->n > SCENARIO_MAX_PUSHED) {
-        rc = err_set(e, ERR_LIMIT, "%u pushed answers are waiting; at most %d may",
-                     st->n_pushed, SCENARIO_MAX_PUSHED);
-    }
-    for (unsigned i = 0; i < s->n && rc == 0; i++) {
-        struct pushed *p = mem_zalloc(sizeof *p);
-        *p = (struct pushed){.set = scenario_set_ref(s), .scenario = s->items[i],
-                             .left = pushed_times(s->items[i]), .id = ++st->last_pushed,
-                             .session = session.len ? mem_dup_cstr(session) : NULL};
-        snprintf(p->key, sizeof p->key, "pushed %" PRIu64, p->id);   /* no name has a blank */
-        *st->pushed_end = p;
-        st->pushed_end = &p->next;
-        st->n_pushed++;
+    int rc = check_room(st, s->n, bytes, e);
+    if (rc == 0 && s->n > 0) {
+        struct push *push = mem_zalloc(sizeof *push);
+        *push = (struct push){.bytes = bytes, .n = s->n};
+        st->pushed_bytes += bytes;
+        for (unsigned i = 0; i < s->n; i++) {
+            add_pushed(st, s, i, push, session);
+        }
     }
     pthread_mutex_unlock(&st->lock);
     return rc;

@@ -22,8 +22,15 @@ struct tally {
     char text[];
 };
 
+/* What was pushed in one request, for as long as any of it waits. */
+struct push {
+    size_t bytes;
+    unsigned n;                      /* that wait */
+};
+
 struct pushed {
     struct pushed *next;
+    struct push *push;
     struct scenario_set *set;        /* a reference */
     const struct scenario *scenario;
     char *session;                   /* NULL: any */
@@ -39,6 +46,7 @@ struct scenario_state {
     unsigned n_tallies;
     struct pushed *pushed, **pushed_end;
     unsigned n_pushed;
+    size_t pushed_bytes;
     uint64_t last_pushed;
 };
 

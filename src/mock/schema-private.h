@@ -51,9 +51,6 @@ bool view_holds(struct filler *f, const struct view *v, yyjson_val *value);
 /* schema_string.c, schema_number.c: 0 or -ERR_LIMIT */
 int fill_string(struct filler *f, const struct view *v, struct slice name);
 int fill_number(struct filler *f, const struct view *v, bool is_integer);
-/* Of the user's text: words that look like names, numbers in order. */
-struct slice hint_name(struct filler *f);
-bool hint_number(struct filler *f, int64_t *out_value);
 int append_quoted(struct buf *out, struct slice text) MUST_CHECK;
 /* Long checks are work, too. */
 static inline void charge_steps(struct filler *f, unsigned steps) {

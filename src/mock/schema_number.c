@@ -17,7 +17,8 @@ static bool is_word_byte(char c) {
            (unsigned char)c >= 0x80;
 }
 
-bool hint_number(struct filler *f, int64_t *out_value) {
+/* The next number of the user's text. */
+static bool hint_number(struct filler *f, int64_t *out_value) {
     struct slice t = f->text;
     for (size_t i = f->numbers_at; i < t.len; i++) {
         if (t.ptr[i] >= '0' && t.ptr[i] <= '9' && (i == 0 || !is_word_byte(t.ptr[i - 1]))) {

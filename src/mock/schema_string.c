@@ -26,7 +26,7 @@ static bool is_word_byte(char c) {
 }
 
 /* The next capitalised word that does not begin the text: names of people and places mostly. */
-struct slice hint_name(struct filler *f) {
+static struct slice hint_name(struct filler *f) {
     struct slice t = f->text;
     for (size_t i = f->names_at ? f->names_at : 1; i < t.len; i++) {
         if (is_upper(t.ptr[i]) && !is_word_byte(t.ptr[i - 1])) {

@@ -6,6 +6,7 @@
 #define PENSTOCK_MOCK_SCRIPT_H
 
 #include "dialect/event.h"
+#include "mock/burst.h"
 #include "mock/law.h"
 
 /* One block of the answer, in the order of coming. */
@@ -57,12 +58,17 @@ struct script {
     bool has_ttft, has_itl, has_burst;
     struct law ttft, itl;
     double tps;                      /* tokens a second, in place of itl; 0: not said */
-    unsigned burst;
+    struct burst burst;
     /* A fault as x-penstock-fault spells it: "cut:after=5"; empty: none */
     struct slice fault;
     const struct slice *headers;     /* name, value, name, value…: added to the answer's head */
     unsigned n_headers;              /* pairs */
 };
+/* Of kinds of blocks (a bit each, 1u << kind) those that an answer of the dialect has no place for,
+ * one after another and as scenarios spell them; NULL at the end. *io_at: 0 at first. */
+struct dialect;
+const char *script_left_out(unsigned kinds, const struct dialect *d, unsigned *io_at);
+
 #define SCRIPT_USAGE_NONE ((struct script_usage){-1, -1, -1, -1, -1})
 
 #endif

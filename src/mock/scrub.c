@@ -116,7 +116,8 @@ void scrub_secrets_add(struct scrub_secrets *s, struct slice secret) {
     for (unsigned i = 0; i < s->n; i++) {
         is_taken &= !slice_eq(s->items[i], secret);
     }
-    if (is_taken && s->n < SCRUB_MAX_SECRETS) {
+    s->has_more |= is_taken && s->n == SCRUB_MAX_SECRETS;
+    if (is_taken && !s->has_more) {
         s->items[s->n++] = secret;
     }
 }

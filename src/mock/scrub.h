@@ -32,6 +32,7 @@ int scrub_pattern_check(struct slice text, struct mock_options *o, struct arena 
 struct scrub_secrets {
     struct slice items[SCRUB_MAX_SECRETS];
     unsigned n;
+    bool has_more;                   /* that are not in here: nothing can be hidden */
 };
 /* Short words that would hide half of an answer are not taken. */
 void scrub_secrets_add(struct scrub_secrets *s, struct slice secret);

@@ -62,7 +62,7 @@ static void put_u64(unsigned char *to, uint64_t n) {
 
 struct slice seal_end(const struct seal *s, uint64_t nonce, char space[SEAL_BYTES]) {
     unsigned char raw[RAW_BYTES] = "mock-";
-    raw[5] = (unsigned char)("sre"[s->kind]);
+    raw[5] = (unsigned char)("srec"[s->kind]);
     put_u64(raw + MAGIC_BYTES, nonce);
     put_u64(raw + MAGIC_BYTES + 8, stir(s->a ^ stir(nonce ^ s->key)));
     put_u64(raw + MAGIC_BYTES + 16, stir(s->b + stir(nonce + s->key)));

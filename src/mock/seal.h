@@ -10,7 +10,8 @@
 enum seal_kind {
     SEAL_SIGNATURE,                  /* of a thought's text */
     SEAL_REDACTED,                   /* of a thought that is not shown: of nothing */
-    SEAL_ENCRYPTED                   /* of a reasoning item, by its id */
+    SEAL_ENCRYPTED,                  /* of a reasoning item, by its id */
+    SEAL_COMPACTION                  /* of a compaction item, which may come back without its id */
 };
 
 #define SEAL_BYTES 48                /* of a proof, in base64 */

@@ -45,10 +45,9 @@ const struct mock_setting mock_settings[] = {
     {.name = "prefill", .type = MOCK_SET_LAW, FIELD(prefill), .argument = "TIME", .default_text = "0",
      .description = "Time that each token of the prompt adds to the first token, cached ones left "
                     "out: `80us`."},
-    {.name = "burst", .type = MOCK_SET_COUNT, FIELD(burst), .argument = "N", .default_text = "1",
-     .max = 64,
-     .description = "Tokens that come at once, as with speculative decoding; `itl` is the time "
-                    "between two bursts."},
+    {.name = "burst", .type = MOCK_SET_BURST, FIELD(burst), .argument = "N", .default_text = "1",
+     .description = "Tokens that come at once, 1 to 64: `4`, `1-4`, or a law such as "
+                    "`speculative(4, 70%)`; `itl` is the time between two bursts."},
     {.name = "slowdown", .type = MOCK_SET_REAL, FIELD(slowdown), .argument = "SHARE",
      .default_text = "0",
      .description = "How much slower everything gets for each further answer under way: at `0.01`, "
@@ -312,6 +311,7 @@ static int store_value(const struct mock_setting *row, struct slice text, struct
     case MOCK_SET_DURATION: return store_duration(text, field, e);
     case MOCK_SET_CHOICE: return store_choice(row, text, field, e);
     case MOCK_SET_LAW: return law_parse(text, scope, field, e);
+    case MOCK_SET_BURST: return burst_parse(text, field, e);
     case MOCK_SET_OWN: return row->parse(text, o, a, e);
     case MOCK_SET_TEXTS:
         if (row->parse && row->parse(text, o, a, e) < 0) return -ERR_USAGE;
@@ -356,7 +356,7 @@ void mock_options_default(struct mock_options *out) {
         .workers = 1,
         .ttft = {.mean_ns = 200 * NS_PER_MS},
         .itl = {.mean_ns = 20 * NS_PER_MS},
-        .burst = 1,
+        .burst = burst_between(1, 1),
         .queue = 1000,
         .prefill_budget = 2048,
         .late_bound_ns = NS_PER_MS,

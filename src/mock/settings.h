@@ -16,6 +16,7 @@ enum mock_setting_type {
     MOCK_SET_DURATION,    /* int64_t, nanoseconds */
     MOCK_SET_CHOICE,      /* an enum: the place in choices */
     MOCK_SET_LAW,         /* struct law */
+    MOCK_SET_BURST,       /* struct burst */
     MOCK_SET_OWN          /* what parse says; repeated values add up */
 };
 

@@ -187,6 +187,16 @@ static void w_value(struct json_writer *j, const struct mock_setting *row,
         jw_string(j, slice_cstr(law_print(field, text)));
         return;
     }
+    case MOCK_SET_BURST: {
+        char text[BURST_TEXT_BYTES];
+        struct slice law = slice_cstr(burst_print(field, text));
+        if (burst_is_constant(field)) {
+            jw(j, law);
+        } else {
+            jw_string(j, law);
+        }
+        return;
+    }
     case MOCK_SET_DURATION: {
         char text[VALUE_TEXT_BYTES];
         jw_string(j, slice_cstr(value_format_duration(*(const int64_t *)field, text)));

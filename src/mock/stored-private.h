@@ -17,11 +17,13 @@
 #define STORED_MAX_DEPTH      10000          /* a longer chain of answers is not followed */
 #define STORED_MAX_BODY_BYTES ((size_t)128 << 20)
 
+/* All of it, or the part of a key, which shares the rest. */
 struct stored {
     struct store *store;
     int64_t ttl_ns;
     uint64_t seed;
-    pthread_mutex_t lock;            /* of conversations: what reads and then writes */
+    pthread_mutex_t *lock;           /* of conversations: what reads and then writes */
+    struct slice tenant;             /* of a key; empty: all's */
 };
 
 /* {"previous":…,"background":…,"input":[…],"response":{…}} */

@@ -2,15 +2,19 @@
 #include "mock/stored-private.h"
 
 #include "base/mem.h"
+#include "base/sha256.h"
 #include "dialect/json_write.h"
 #include "dialect/request_read.h"
+
+enum { TENANT_BYTES = 32 };              /* hex digits of the key's hash */
 
 struct stored *stored_new(uint64_t max_bytes, int64_t ttl_ns, uint64_t seed) {
     struct stored *s = mem_zalloc(sizeof *s);
     s->store = store_memory_new(max_bytes);
     s->ttl_ns = ttl_ns;
     s->seed = seed;
-    pthread_mutex_init(&s->lock, NULL);
+    s->lock = mem_alloc(sizeof *s->lock);
+    pthread_mutex_init(s->lock, NULL);
     return s;
 }
 
@@ -19,9 +23,23 @@ void stored_free(struct stored **s) {
         return;
     }
     store_free(&(*s)->store);
-    pthread_mutex_destroy(&(*s)->lock);
+    pthread_mutex_destroy((*s)->lock);
+    mem_free((*s)->lock);
     mem_free(*s);
     *s = NULL;
+}
+
+struct stored *stored_of_key(struct stored *s, struct slice key, struct arena *a) {
+    struct stored *part = arena_alloc(a, sizeof *part);
+    char hash[SHA256_HEX_BYTES + 1];
+    sha256_hex(key, hash);
+    *part = *s;
+    part->tenant = arena_dup(a, slice_make(hash, TENANT_BYTES));
+    return part;
+}
+
+bool stored_is_same_part(const struct stored *s, const struct stored *other) {
+    return slice_eq(s->tenant, other->tenant);
 }
 
 void stored_get_stats(struct stored *s, struct store_stats *out) {
@@ -47,7 +65,7 @@ static void on_answer(struct store_call *c, enum store_status status, struct sli
 
 bool stored_get(struct stored *s, const char *space, struct slice id, struct arena *a,
                 struct slice *out) {
-    const struct store_key key = {space, SLICE_NULL, id};
+    const struct store_key key = {space, s->tenant, id};
     struct asked asked = {.call = {.done = on_answer}, .arena = a};
     store_get(s->store, &key, 0, &asked.call);
     *out = asked.value;
@@ -55,19 +73,19 @@ bool stored_get(struct stored *s, const char *space, struct slice id, struct are
 }
 
 static void put(struct stored *s, const char *space, struct slice id, struct slice value) {
-    const struct store_key key = {space, SLICE_NULL, id};
+    const struct store_key key = {space, s->tenant, id};
     store_put(s->store, &key, value, s->ttl_ns, NULL);
 }
 
 static bool take(struct stored *s, const char *space, struct slice id) {
-    const struct store_key key = {space, SLICE_NULL, id};
+    const struct store_key key = {space, s->tenant, id};
     struct asked asked = {.call = {.done = on_answer}};
     store_take(s->store, &key, &asked.call);
     return asked.is_there;
 }
 
 static bool append(struct stored *s, const char *space, struct slice id, struct slice value) {
-    const struct store_key key = {space, SLICE_NULL, id};
+    const struct store_key key = {space, s->tenant, id};
     struct asked asked = {.call = {.done = on_answer}};
     store_append(s->store, &key, value, s->ttl_ns, &asked.call);
     return asked.is_there;
@@ -144,7 +162,10 @@ struct stored_note {
 struct stored_note *stored_note_new(struct stored *s, const struct stored_turn *t) {
     struct arena *a = arena_new();
     struct stored_note *n = arena_alloc(a, sizeof *n);
-    *n = (struct stored_note){.s = s,
+    struct stored *part = arena_alloc(a, sizeof *part);
+    *part = *s;
+    part->tenant = s->tenant.len > 0 ? arena_dup(a, s->tenant) : SLICE_NULL;
+    *n = (struct stored_note){.s = part,
                               .arena = a,
                               .input = arena_dup(a, t->input),
                               .is_stored = t->is_stored,
@@ -152,6 +173,10 @@ struct stored_note *stored_note_new(struct stored *s, const struct stored_turn *
     if (t->previous.ptr) n->previous = arena_dup(a, t->previous);
     if (t->conversation.ptr) n->conversation_id = arena_dup(a, t->conversation_id);
     return n;
+}
+
+const struct stored *stored_note_part(const struct stored_note *n) {
+    return n->s;
 }
 
 void stored_note_free(struct stored_note **n) {
@@ -196,6 +221,14 @@ static bool is_over(struct slice response, struct arena *a) {
     return slice_eq(status, SLICE("completed")) || slice_eq(status, SLICE("incomplete"));
 }
 
+/* A turn as one: no other's items come between. */
+static struct slice items_joined(struct slice first, struct slice second, struct arena *a) {
+    if (first.len == 0 || second.len == 0) {
+        return first.len > 0 ? first : second;
+    }
+    return slice_cstr(arena_printf(a, "%.*s,%.*s", SLICE_FMT(first), SLICE_FMT(second)));
+}
+
 void stored_keep(const struct stored_note *n, struct slice response, struct slice events) {
     struct arena *a = arena_new();
     struct slice id = json_member_string(response, SLICE("id"), a);
@@ -205,8 +238,7 @@ void stored_keep(const struct stored_note *n, struct slice response, struct slic
     }
     if (n->conversation_id.ptr && is_over(response, a)) {
         struct slice output = stored_inside(json_member(response, SLICE("output"), a));
-        (void)stored_items_add(n->s, n->conversation_id, n->input, a);
-        (void)stored_items_add(n->s, n->conversation_id, output, a);
+        (void)stored_items_add(n->s, n->conversation_id, items_joined(n->input, output, a), a);
     }
     arena_free(a);
 }
@@ -286,18 +318,23 @@ bool stored_conversation_set(struct stored *s, struct slice id, struct slice met
                              struct arena *a, struct slice *out) {
     struct slice text;
     int64_t created = 0;
-    if (!stored_get(s, SPACE_CONVERSATION, id, a, &text)) {
-        return false;
+    pthread_mutex_lock(s->lock);
+    bool is_there = stored_get(s, SPACE_CONVERSATION, id, a, &text);
+    if (is_there) {
+        (void)json_text_int(json_member(text, SLICE("created_at"), a), &created);
+        *out = conversation_text(id, created, metadata, a);
+        put(s, SPACE_CONVERSATION, id, *out);
     }
-    (void)json_text_int(json_member(text, SLICE("created_at"), a), &created);
-    *out = conversation_text(id, created, metadata, a);
-    put(s, SPACE_CONVERSATION, id, *out);
-    return true;
+    pthread_mutex_unlock(s->lock);
+    return is_there;
 }
 
 bool stored_conversation_delete(struct stored *s, struct slice id) {
+    pthread_mutex_lock(s->lock);
     (void)take(s, SPACE_ITEMS, id);
-    return take(s, SPACE_CONVERSATION, id);
+    bool is_there = take(s, SPACE_CONVERSATION, id);
+    pthread_mutex_unlock(s->lock);
+    return is_there;
 }
 
 bool stored_items_get(struct stored *s, struct slice conversation, struct arena *a,
@@ -313,9 +350,9 @@ bool stored_items_add(struct stored *s, struct slice conversation, struct slice 
         return true;
     }
     struct slice more = slice_cstr(arena_printf(a, ",%.*s", SLICE_FMT(items)));
-    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(s->lock);
     bool is_there = append(s, SPACE_ITEMS, conversation, more);
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(s->lock);
     if (is_there) {
         keep_items(s, items, 'c', conversation, a);
     }
@@ -345,9 +382,9 @@ static bool delete_item(struct stored *s, struct slice conversation, struct slic
 
 bool stored_items_delete(struct stored *s, struct slice conversation, struct slice item,
                          struct arena *a) {
-    pthread_mutex_lock(&s->lock);
+    pthread_mutex_lock(s->lock);
     bool is_there = delete_item(s, conversation, item, a);
-    pthread_mutex_unlock(&s->lock);
+    pthread_mutex_unlock(s->lock);
     if (is_there) {
         (void)take(s, SPACE_ITEM, item);
     }

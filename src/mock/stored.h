@@ -15,6 +15,10 @@ struct stored;
 
 struct stored *stored_new(uint64_t max_bytes, int64_t ttl_ns, uint64_t seed);
 void stored_free(struct stored **s);
+/* The part of it that belongs to who comes with this key: nothing of it is found in another part,
+ * and nothing of others in it. Of the key a hash is kept. In the arena; s must outlive it. */
+struct stored *stored_of_key(struct stored *s, struct slice key, struct arena *a);
+bool stored_is_same_part(const struct stored *s, const struct stored *other);
 void stored_get_stats(struct stored *s, struct store_stats *out);
 
 /* ---- a turn ---- */
@@ -36,9 +40,10 @@ int stored_turn_read(struct stored *s, struct slice body, struct slice seed, str
 /* Whether its answer has to be told to stored_keep. */
 bool stored_turn_is_kept(const struct stored_turn *t);
 
-/* Outlives the request. */
+/* Outlives the request, and the part s of the store. */
 struct stored_note;
 struct stored_note *stored_note_new(struct stored *s, const struct stored_turn *t);
+const struct stored *stored_note_part(const struct stored_note *n);
 void stored_note_free(struct stored_note **n);          /* NULL is fine */
 /* All that the answer is made from, oldest first, with commas. */
 struct slice stored_note_input(const struct stored_note *n, struct arena *a);

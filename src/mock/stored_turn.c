@@ -6,36 +6,81 @@
 #include "dialect/responses/responses_state.h"
 #include "mock/stored-private.h"
 
-enum { SHOWN_BYTES = 128 };
+enum {
+    SHOWN_BYTES = 128,
+    ID_LOOK_BYTES = 4                /* what comparing an id counts as */
+};
 
-/* What may be looked through for the references of one body: each may cost a whole record. */
-#define LOOKED_MAX_BYTES ((size_t)1 << 30)
+/* What may be looked through for the references of one body, in bytes: a few hundred milliseconds
+ * of the loop's time. */
+#define LOOKED_MAX_BYTES ((size_t)256 << 20)
 
 /* ---- references to items ---- */
 
-static bool find_in(struct slice items, struct slice id, struct arena *a, struct slice *out) {
-    struct stored_list list = stored_split(items, a);
+/* The answer or conversation that was looked into last: most references of a body lead to one. */
+struct look {
+    struct arena *arena;             /* of what follows; NULL: none yet */
+    struct slice whose;
+    struct stored_list items[2];
+    struct slice *ids[2];
+    size_t looked;                   /* in all */
+};
+
+static void look_at(struct look *k, unsigned which, struct slice items) {
+    struct stored_list list = stored_split(items, k->arena);
+    k->items[which] = list;
+    k->ids[which] = arena_alloc(k->arena, (list.n + 1) * sizeof(struct slice));
     for (size_t i = 0; i < list.n; i++) {
-        if (slice_eq(stored_item_id(list.items[i], a), id)) {
-            *out = list.items[i];
-            return true;
+        k->ids[which][i] = stored_item_id(list.items[i], k->arena);
+    }
+}
+
+static void look_end(struct look *k) {
+    if (k->arena) {
+        k->looked += arena_used_bytes(k->arena);
+        arena_free(k->arena);
+    }
+    k->arena = NULL;
+}
+
+/* What is not there has no items. */
+static void look_into(struct stored *s, struct look *k, struct slice whose) {
+    struct slice owner = slice_from(whose, 1), items;
+    struct stored_record r;
+    look_end(k);
+    *k = (struct look){.arena = arena_new(), .looked = k->looked};
+    k->whose = arena_dup(k->arena, whose);
+    if (whose.ptr[0] == 'c' && stored_items_get(s, owner, k->arena, &items)) {
+        look_at(k, 0, items);
+    } else if (whose.ptr[0] == 'r' && stored_record_get(s, owner, k->arena, &r)) {
+        look_at(k, 0, r.output);
+        look_at(k, 1, r.input);
+    }
+}
+
+static bool look_find(struct look *k, struct slice id, struct slice *out) {
+    for (unsigned which = 0; which < 2; which++) {
+        k->looked += k->items[which].n * ID_LOOK_BYTES;
+        for (size_t i = 0; i < k->items[which].n; i++) {
+            if (slice_eq(k->ids[which][i], id)) {
+                *out = k->items[which].items[i];
+                return true;
+            }
         }
     }
     return false;
 }
 
-static bool item_get(struct stored *s, struct slice id, struct arena *a, struct slice *out) {
-    struct slice whose, items;
-    struct stored_record r;
+static bool item_get(struct stored *s, struct look *k, struct slice id, struct arena *a,
+                     struct slice *out) {
+    struct slice whose;
     if (!stored_get(s, SPACE_ITEM, id, a, &whose) || whose.len == 0) {
         return false;
     }
-    struct slice owner = slice_from(whose, 1);
-    if (whose.ptr[0] == 'c') {
-        return stored_items_get(s, owner, a, &items) && find_in(items, id, a, out);
+    if (!k->arena || !slice_eq(k->whose, whose)) {
+        look_into(s, k, whose);
     }
-    return stored_record_get(s, owner, a, &r) &&
-           (find_in(r.output, id, a, out) || find_in(r.input, id, a, out));
+    return look_find(k, id, out);
 }
 
 static bool is_reference(struct slice item, struct arena *a) {
@@ -54,22 +99,17 @@ static int refuse_length(struct request_fault *fault) {
     return request_refuse(fault, "context_length_exceeded", "input", "The input is too long.");
 }
 
-/* The item in its reference's place. What it takes to find it is not kept. */
-static int append_item(struct stored *s, struct slice id, struct buf *made, size_t *looked,
-                       struct request_fault *fault, unsigned *status) {
-    struct arena *look = arena_new();
+/* The item in its reference's place. */
+static int append_item(struct stored *s, struct slice id, struct arena *a, struct buf *made,
+                       struct look *k, struct request_fault *fault, unsigned *status) {
     struct slice found;
-    int rc = 0;
-    if (*looked > LOOKED_MAX_BYTES) {
-        rc = refuse_length(fault);
-    } else if (!item_get(s, id, look, &found)) {
-        rc = refuse_item(fault, status, id);
-    } else if (buf_append(made, found) < 0) {
-        rc = refuse_length(fault);
+    if (k->looked > LOOKED_MAX_BYTES) {
+        return refuse_length(fault);
     }
-    *looked += arena_used_bytes(look);
-    arena_free(look);
-    return rc;
+    if (!item_get(s, k, id, a, &found)) {
+        return refuse_item(fault, status, id);
+    }
+    return buf_append(made, found) < 0 ? refuse_length(fault) : 0;
 }
 
 /* The body with what its input refers to in the references' places. */
@@ -80,7 +120,8 @@ static int resolve(struct stored *s, struct slice body, struct arena *a, struct 
     struct json_walk w = json_walk_begin(input);
     struct slice item;
     struct buf made;
-    size_t from = 0, looked = 0;
+    struct look k = {.looked = 0};
+    size_t from = 0;
     int rc = 0;
     buf_init(&made, STORED_MAX_BODY_BYTES);
     while (rc == 0 && json_text_is(input, '[') && json_walk_element(&w, &item)) {
@@ -91,13 +132,14 @@ static int resolve(struct stored *s, struct slice body, struct arena *a, struct 
         size_t at = (size_t)(item.ptr - body.ptr);
         rc = buf_append(&made, slice_sub(body, from, at - from)) < 0
                  ? refuse_length(fault)
-                 : append_item(s, id, &made, &looked, fault, status);
+                 : append_item(s, id, a, &made, &k, fault, status);
         from = at + item.len;
     }
     if (rc == 0 && from > 0) {
         rc = buf_append(&made, slice_from(body, from)) < 0 ? refuse_length(fault) : 0;
         body = arena_dup(a, buf_slice(&made));
     }
+    look_end(&k);
     buf_dispose(&made);
     *out = body;
     return rc;

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include <inttypes.h>
 #include <stdio.h>
-#include <time.h>
 
 #include "base/clock.h"
 #include "dialect/json_text.h"
@@ -10,7 +9,6 @@
 
 enum {
     MAX_PATH_STEPS = 32,
-    TIME_TEXT_BYTES = 32,
     VALUE_MAX_BYTES = SCENARIO_ANSWER_BYTES
 };
 
@@ -119,18 +117,14 @@ static const char *compile_now(struct arena *a, const struct slice *words, unsig
 
 static int write_now(const struct template_piece *p, struct template_filling *f) {
     int64_t ns = f->facts->in->wall_ns;
-    char text[TIME_TEXT_BYTES] = "";
-    struct tm parts;
-    time_t seconds = (time_t)(ns / NS_PER_S);
+    char text[CLOCK_TEXT_BYTES];
     if (slice_eq(p->text, SLICE("unix"))) {
         return buf_appendf(&f->value, "%" PRId64, ns / NS_PER_S);
     }
     if (slice_eq(p->text, SLICE("ms"))) {
         return buf_appendf(&f->value, "%" PRId64, ns / NS_PER_MS);
     }
-    if (gmtime_r(&seconds, &parts)) {
-        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%SZ", &parts);
-    }
+    clock_utc_text(ns / NS_PER_S, text);
     return buf_append(&f->value, slice_cstr(text));
 }
 

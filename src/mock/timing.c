@@ -1,17 +1,22 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mock/timing.h"
 
+#include <math.h>
+
 #include "base/clock.h"
 #include "mock/mock_clock.h"
 #include "mock/prefix_cache.h"
 
 enum {
-    SLOTS_MAX = 1 << 20,             /* of a longer answer the engine does not know the end */
+    /* Of a longer answer the engine does not know the end: counting it would take more than a few
+     * milliseconds of the loop's time. */
+    SLOTS_MAX = 1 << 15,
     RETRY_AFTER_S = 1
 };
 
-static struct law law_of_speed(double tokens_a_second, unsigned burst) {
-    double ns = (double)NS_PER_S * burst / tokens_a_second;
+/* Of chunks as long as they are in the mean. */
+static struct law law_of_speed(double tokens_a_second, const struct burst *burst) {
+    double ns = (double)NS_PER_S * burst_mean(burst) / tokens_a_second;
     return LAW_NS(ns < (double)LAW_MAX_NS ? (int64_t)(ns + 0.5) : LAW_MAX_NS);
 }
 
@@ -19,15 +24,14 @@ void timing_of(const struct mock_call *c, struct timing *out) {
     const struct mock_options *o = c->o;
     const struct script *s = c->script;
     const struct knobs *k = &c->k;
-    unsigned burst = k->has_burst ? k->burst : s && s->has_burst ? s->burst : o->burst;
     *out = (struct timing){.ttft = o->ttft, .itl = o->itl, .prefill = o->prefill};
-    out->burst = burst < 1 ? 1 : burst > REPLY_MAX_BURST ? REPLY_MAX_BURST : burst;
+    out->burst = k->has_burst ? k->burst : s && s->has_burst ? s->burst : o->burst;
     if (o->tps > 0) {
-        out->itl = law_of_speed(o->tps, out->burst);
+        out->itl = law_of_speed(o->tps, &out->burst);
     }
     if (s) {
         out->ttft = s->has_ttft ? s->ttft : out->ttft;
-        out->itl = s->tps > 0   ? law_of_speed(s->tps, out->burst)
+        out->itl = s->tps > 0   ? law_of_speed(s->tps, &out->burst)
                    : s->has_itl ? s->itl
                                 : out->itl;
         out->is_own = s->has_ttft || s->has_itl || s->tps > 0;
@@ -37,7 +41,7 @@ void timing_of(const struct mock_call *c, struct timing *out) {
     if (k->has_itl) {
         out->itl = k->itl;
     } else if (k->tps > 0) {
-        out->itl = law_of_speed(k->tps, out->burst);
+        out->itl = law_of_speed(k->tps, &out->burst);
     }
     out->is_own |= k->has_ttft || k->has_itl || k->tps > 0;
 }
@@ -87,7 +91,7 @@ bool timing_start(const struct mock_call *c, const struct timing *t, const struc
         p.itl = t->itl;
         p.prefill = t->prefill;
         p.uncached = prompt > cached ? prompt - cached : 0;
-        p.hidden = (reply_hidden_tokens(r) + t->burst - 1) / t->burst;
+        p.hidden = (uint64_t)ceil((double)reply_hidden_tokens(r) / burst_mean(&t->burst));
         p.slowdown = o->slowdown;
         p.running = &h->counters[COUNT_OPEN];
         p.first_pause = reply_pause(r);

@@ -10,7 +10,7 @@
 
 struct timing {
     struct law ttft, itl, prefill;   /* itl: between two chunks */
-    unsigned burst;                  /* tokens a chunk, at least 1 */
+    struct burst burst;              /* tokens a chunk */
     /* a scenario or the request says its own ttft or itl: it keeps to them, beside the engine */
     bool is_own;
 };

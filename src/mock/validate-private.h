@@ -52,7 +52,6 @@ void check_chat_messages(struct check *c);
 void check_messages_messages(struct check *c);
 void check_responses_items(struct check *c);
 /* validate_parts.c */
-void check_data_url(struct check *c, const char *path, struct slice url);
 void check_chat_part(struct check *c, const char *path, struct slice part, struct slice role);
 void check_messages_block(struct check *c, const char *path, struct slice block, const char *types);
 void check_responses_part(struct check *c, const char *path, struct slice part, struct slice role);

@@ -22,9 +22,6 @@ const struct rule validate_rules[RULE_COUNT] = {
                            "The `content-type` is not `application/json`."},
     [RULE_VERSION_HEADER] = {"version-header", RULE_MESSAGES, RULE_ERROR, NULL, 0,
                              "The header `anthropic-version` is missing."},
-    [RULE_NO_KEY] = {"no-key", RULE_ALL, RULE_WARNING, "invalid_api_key", 401,
-                     "There is no `Authorization`, `x-api-key` or `api-key` header: the provider "
-                     "would answer 401. (`--key` refuses it.)"},
 
     [RULE_UNKNOWN_PARAMETER] = {"unknown-parameter", RULE_ALL, RULE_WARNING, "unknown_parameter", 0,
                                 "A member that the API does not know: a typing error, or another "
@@ -305,13 +302,6 @@ static void check_headers(struct check *c) {
     }
     if (c->is_anthropic && !http_headers_get(h, SLICE("anthropic-version")).ptr) {
         violate(c, RULE_VERSION_HEADER, "", "anthropic-version: header is required");
-    }
-    if (!http_headers_get(h, SLICE("authorization")).ptr &&
-        !http_headers_get(h, SLICE("x-api-key")).ptr && !http_headers_get(h, SLICE("api-key")).ptr) {
-        violate(c, RULE_NO_KEY, "",
-                c->is_anthropic ? "x-api-key header is required"
-                                : "You didn't provide an API key. You need to provide your API key "
-                                  "in an Authorization header using Bearer auth.");
     }
 }
 

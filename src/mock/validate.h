@@ -33,7 +33,6 @@ enum rule_id {
     RULE_HISTORY,
     RULE_CONTENT_TYPE,
     RULE_VERSION_HEADER,
-    RULE_NO_KEY,
     /* parameters */
     RULE_UNKNOWN_PARAMETER,
     RULE_TYPE,

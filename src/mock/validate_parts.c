@@ -38,7 +38,7 @@ static bool is_web(struct slice url) {
            (slice_starts_with(url, SLICE("http://")) && url.len > 7);
 }
 
-void check_data_url(struct check *c, const char *path, struct slice url) {
+static void check_data_url(struct check *c, const char *path, struct slice url) {
     struct slice type, data;
     if (is_web(url)) {
         return;

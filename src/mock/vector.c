@@ -8,7 +8,8 @@
 enum {
     PLACES = 32,                     /* that one feature touches */
     PART_LETTERS = 4,                /* of a word's part */
-    WORDS_MAX = 2048                 /* of a text; later ones change nothing */
+    WORDS_MAX = 2048,                /* of a text; later ones change nothing */
+    PARTS_MAX = 64                   /* of a word; likewise */
 };
 
 /* How much a feature weighs: words tell more than their parts, and the commonest tell little. */
@@ -71,7 +72,8 @@ static void add_word(struct summing *s, struct slice word) {
         return;
     }
     add_feature(s, hash_of(word), WORD_WEIGHT);
-    for (size_t i = 0; i + PART_LETTERS <= word.len && word.len > PART_LETTERS; i++) {
+    size_t parts = word.len > PART_LETTERS ? word.len - PART_LETTERS + 1 : 0;
+    for (size_t i = 0; i < parts && i < PARTS_MAX; i++) {
         add_feature(s, ~hash_of(slice_sub(word, i, PART_LETTERS)), PART_WEIGHT);
     }
 }

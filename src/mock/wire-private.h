@@ -97,6 +97,9 @@ void wire_finish_with(struct wire *w, enum wire_end end);
 /* wire_frame.c */
 void wire_frame_take(struct wire *w, const struct sse_frame *f);
 void wire_frame_over(struct wire *w);              /* the last frame has come */
+/* The place of the fault: behind so many pieces, or before the finish of an answer that has
+ * fewer. */
+bool wire_is_reached(const struct wire *w);
 void wire_frame_dispose(struct wire *w);
 
 /* wire_form.c: appends to the body */

@@ -7,11 +7,12 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "mock/call.h"
 #include "mock/fault_book.h"
 #include "mock/mock_clock.h"
 
 enum {
-    WIRE_MAX_BYTES = 80 << 20,
+    WIRE_MAX_BYTES = 136 << 20,          /* the largest answers are embeddings: endpoint_vectors.c */
     PIECES_A_TURN = 4096,
     CUT_PAUSE_NS = 10 * 1000 * 1000,     /* lets the bytes before a reset arrive */
     ZIP_BYTES = 16384,
@@ -248,7 +249,7 @@ static void frame_bytes(struct wire *w, struct slice bytes) {
         wire_append(w, &w->ready, bytes);
         return;
     }
-    bool strikes = !w->has_struck && (w->is_whole || w->tokens >= (uint64_t)wire_value(w, FAULT_KEY_AFTER));
+    bool strikes = !w->has_struck && (w->is_whole || wire_is_reached(w));
     if (strikes && w->kind == FAULT_CHUNK_SIZE) {
         wire_strike(w);
         put(w, "zz\r\n");
@@ -430,6 +431,15 @@ struct wire *wire_new(const struct wire_options *o) {
     return w;
 }
 
+struct wire *wire_of_call(const struct mock_call *c, void (*go_on)(void *self), void *self) {
+    if (!c->k.fault || !fault_is_on_the_wire(c->k.fault->row)) {
+        return NULL;
+    }
+    const struct wire_options o = {.worker = c->w, .ex = c->ex, .api = c->api, .use = c->k.fault,
+                                   .serial = c->facts.serial, .go_on = go_on, .self = self};
+    return wire_new(&o);
+}
+
 void wire_free(struct wire **wire) {
     struct wire *w = *wire;
     if (!w) {
@@ -567,21 +577,37 @@ static void alone_ended(struct owner *self, bool is_cancelled) {
     mem_free(a);
 }
 
+/* All of the stream has left. */
 static void alone_goes_on(void *self) {
-    (void)self;
+    wire_end(((struct wire_alone *)self)->wire);
+}
+
+static struct wire *alone_new(struct mock_worker *w, struct http_exchange *ex,
+                              const struct api *api, const struct fault_use *use) {
+    static const struct owner_ops ops = {alone_writable, alone_ended};
+    struct wire_alone *a = mem_zalloc(sizeof *a);
+    const struct wire_options o = {.worker = w, .ex = ex, .api = api, .use = use,
+                                   .go_on = alone_goes_on, .self = a};
+    a->owner.ops = &ops;
+    a->wire = wire_new(&o);
+    ex->app = a;
+    return a->wire;
 }
 
 void wire_respond_alone(struct mock_worker *w, struct http_exchange *ex, const struct api *api,
                         const struct fault_use *use, const struct http_response *r,
                         struct slice body) {
-    static const struct owner_ops ops = {alone_writable, alone_ended};
-    const struct wire_options o = {.worker = w, .ex = ex, .api = api, .use = use,
-                                   .go_on = alone_goes_on};
-    struct wire_alone *a = mem_zalloc(sizeof *a);
-    a->owner.ops = &ops;
-    a->wire = wire_new(&o);
-    ex->app = a;
-    wire_respond(a->wire, r, body);
+    wire_respond(alone_new(w, ex, api, use), r, body);
+}
+
+void wire_stream_alone(struct mock_worker *w, struct http_exchange *ex, const struct api *api,
+                       const struct fault_use *use, const struct http_response *r,
+                       struct slice frames) {
+    struct wire *wire = alone_new(w, ex, api, use);
+    wire_start(wire, r);
+    if (wire_write(wire, frames) > 0) {
+        wire_end(wire);
+    }
 }
 
 bool wire_is_cut(const struct wire *w) {

@@ -11,6 +11,7 @@
 #include "mock/worker.h"
 
 struct wire;
+struct mock_call;
 
 struct wire_options {
     struct mock_worker *worker;
@@ -23,11 +24,13 @@ struct wire_options {
     void *self;
 };
 struct wire *wire_new(const struct wire_options *o);
+/* For the call's exchange; NULL: nothing is to happen to it on its way. */
+struct wire *wire_of_call(const struct mock_call *c, void (*go_on)(void *self), void *self);
 void wire_free(struct wire **w);
 
 /* As http_start, http_write, http_end and http_respond; the response is borrowed until return. Each
  * may end the exchange: on_done then runs, and frees the wire, before it returns (wire_write: < 0
- * then). The frames of one wire_write are whole events. */
+ * then). An event may come in several wire_writes; it leaves when it is whole. */
 void wire_start(struct wire *w, const struct http_response *r);
 int wire_write(struct wire *w, struct slice frames) MUST_CHECK;
 void wire_end(struct wire *w);
@@ -36,6 +39,10 @@ void wire_respond(struct wire *w, const struct http_response *r, struct slice bo
 void wire_respond_alone(struct mock_worker *w, struct http_exchange *ex, const struct api *api,
                         const struct fault_use *use, const struct http_response *r,
                         struct slice body);
+/* The same of a stream that is there as a whole. */
+void wire_stream_alone(struct mock_worker *w, struct http_exchange *ex, const struct api *api,
+                       const struct fault_use *use, const struct http_response *r,
+                       struct slice frames);
 /* The fault has ended the answer before all of it was said, or in another way than well. */
 bool wire_is_cut(const struct wire *w);
 /* on_writable of the exchange */

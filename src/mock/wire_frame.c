@@ -38,14 +38,12 @@ static bool is_piece(const struct wire *w) {
     return w->says_text || w->says_call;
 }
 
-/* The place of the fault: behind so many pieces, or before the finish of an answer that has
- * fewer. */
-static bool is_reached(const struct wire *w) {
+bool wire_is_reached(const struct wire *w) {
     return w->tokens >= (uint64_t)wire_value(w, FAULT_KEY_AFTER) || w->facts & TERMINAL;
 }
 
 static bool is_due(const struct wire *w) {
-    return !w->has_struck && is_reached(w);
+    return !w->has_struck && wire_is_reached(w);
 }
 
 /* The same for what changes a piece. */
@@ -380,7 +378,7 @@ static void after_end(struct wire *w, const struct sse_frame *f) {
 
 static void wrong_index(struct wire *w, const struct sse_frame *f) {
     struct slice value;
-    if (is_reached(w) && is_piece(w) && json_at(f->data, wire_paths_of(w->o.api)->index, &value)) {
+    if (wire_is_reached(w) && is_piece(w) && json_at(f->data, wire_paths_of(w->o.api)->index, &value)) {
         wire_strike(w);
         pass_with(w, f, value, SLICE("7"));
     } else {
@@ -405,7 +403,7 @@ static void changed_id(struct wire *w, const struct sse_frame *f) {
     struct slice value;
     if (w->o.api->dialect == &dialect_messages) {
         second_start(w, f);
-    } else if (is_reached(w) && json_at(f->data, wire_paths_of(w->o.api)->id, &value)) {
+    } else if (wire_is_reached(w) && json_at(f->data, wire_paths_of(w->o.api)->id, &value)) {
         wire_strike(w);
         pass_with(w, f, value, SLICE("\"another-id\""));
     } else {

@@ -9,7 +9,6 @@
 #include "mock/call.h"
 #include "mock/control_scenarios.h"
 #include "mock/delivery.h"
-#include "mock/journal_line.h"
 #include "mock/fault_answer.h"
 #include "mock/fault_book.h"
 #include "mock/mock_clock.h"
@@ -46,15 +45,15 @@ void header_set_printf(struct header_set *set, struct slice name, const char *fo
     }
 }
 
-static void make_request_id(struct mock_worker *w, struct header_set *set,
-                            const struct head_facts *facts) {
+void mock_request_id(const struct mock_worker *w, const struct head_facts *facts,
+                     char out[WORKER_ID_BYTES]) {
     struct rng own;
     bool is_seeded = facts && facts->has_serial;
     if (is_seeded) {
         rng_seed_nth(&own, ~w->hub->fixed->seed, facts->serial);
     }
-    memcpy(set->id_space, "req_", 4);
-    rng_base62(is_seeded ? &own : loop_rng(w->loop), set->id_space + 4, WORKER_ID_BYTES - 4);
+    memcpy(out, "req_", 4);
+    rng_base62(is_seeded ? &own : loop_rng(w->loop), out + 4, WORKER_ID_BYTES - 4);
 }
 
 static void add_facts(struct header_set *set, const struct head_facts *facts) {
@@ -83,7 +82,7 @@ void header_set_init(struct mock_worker *w, struct header_set *set, const struct
                      struct slice content_type, const struct head_facts *facts) {
     set->count = 0;
     set->text_len = 0;
-    make_request_id(w, set, facts);
+    mock_request_id(w, facts, set->id_space);
     header_set_add(set, SLICE("content-type"), content_type);
     header_set_add(set, SLICE("x-penstock-mock"), SLICE("1"));
     header_set_add(set, api->is_anthropic ? SLICE("request-id") : SLICE("x-request-id"),
@@ -125,9 +124,8 @@ void mock_respond_json(struct mock_worker *w, struct http_exchange *ex, unsigned
     }
 }
 
-void mock_respond_error(struct mock_worker *w, struct http_exchange *ex, const struct api_error *er,
-                   unsigned retry_after_s) {
-    const struct api *api = api_of(ex);
+static void respond_error(struct mock_worker *w, struct http_exchange *ex, const struct api *api,
+                          const struct api_error *er, unsigned retry_after_s) {
     struct api_error told = *er;
     struct header_set set;
     struct buf body;
@@ -148,6 +146,23 @@ void mock_respond_error(struct mock_worker *w, struct http_exchange *ex, const s
     struct http_response r = {told.status, set.items, set.count};
     http_respond(ex, &r, buf_slice(&body));
     buf_dispose(&body);
+}
+
+void mock_respond_error(struct mock_worker *w, struct http_exchange *ex, const struct api_error *er,
+                   unsigned retry_after_s) {
+    respond_error(w, ex, api_of(ex), er, retry_after_s);
+}
+
+void mock_respond_unknown_url(struct mock_worker *w, struct http_exchange *ex) {
+    char text[ERROR_TEXT_BYTES];
+    struct api_error er = {.status = 404,
+                           .type = SLICE("invalid_request_error"),
+                           .code = SLICE("unknown_url")};
+    snprintf(text, sizeof text, "Unknown request URL: %s %.*s.", http_method_name(ex->method),
+             SLICE_FMT(slice_sub(ex->path, 0, 200)));
+    er.message = slice_cstr(text);
+    er.message.len = slice_utf8_valid(er.message);
+    respond_error(w, ex, api_of_stranger(ex), &er, 0);
 }
 
 static const char *error_type(unsigned status) {
@@ -191,6 +206,7 @@ static const struct route {
     {HTTP_METHOD_GET, "/models", false, mock_endpoint_models},
     {HTTP_METHOD_GET, "/models/", true, mock_endpoint_model},
     {HTTP_METHOD_POST, "/responses/input_tokens", false, mock_endpoint_input_tokens},
+    {HTTP_METHOD_POST, "/responses/compact", false, mock_endpoint_compact},
     {HTTP_METHOD_GET, "/responses/", true, mock_endpoint_response},
     {HTTP_METHOD_POST, "/responses/", true, mock_endpoint_response},
     {HTTP_METHOD_DELETE, "/responses/", true, mock_endpoint_response},
@@ -236,10 +252,19 @@ static bool method_fits(const struct route *r, enum http_method m) {
     return r->method == m || (r->method == HTTP_METHOD_GET && m == HTTP_METHOD_HEAD);
 }
 
+static bool is_known(struct slice path) {
+    for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
+        if (path_fits(&routes[i], path)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void on_request(void *self, struct http_exchange *ex) {
     struct mock_worker *w = self;
     struct slice path = api_path(ex->path);
-    bool path_known = false;
+    char allow[HTTP_ALLOW_BYTES] = "";
     hub_count(w->hub, COUNT_REQUESTS, 1);
     if (ex->method == HTTP_METHOD_OPTIONS && mock_answer_preflight(w, ex)) {
         return;
@@ -248,22 +273,16 @@ static void on_request(void *self, struct http_exchange *ex) {
         return;
     }
     for (size_t i = 0; i < sizeof routes / sizeof routes[0]; i++) {
-        bool fits = path_fits(&routes[i], path);
-        path_known |= fits;
-        if (fits && method_fits(&routes[i], ex->method)) {
+        if (!path_fits(&routes[i], path)) {
+            continue;
+        }
+        http_allow_add(allow, routes[i].method);
+        if (method_fits(&routes[i], ex->method)) {
             routes[i].serve(w, ex);
             return;
         }
     }
-    int shown = (int)(ex->path.len < 200 ? ex->path.len : 200);
-    journal_stray(w, ex, path_known ? 405 : 404);
-    if (path_known) {
-        mock_respond_simple_error(w, ex, 405, "method_not_supported", "Not allowed to %s on %.*s.",
-                             http_method_name(ex->method), shown, ex->path.ptr);
-    } else {
-        mock_respond_simple_error(w, ex, 404, "unknown_url", "Unknown request URL: %s %.*s.",
-                             http_method_name(ex->method), shown, ex->path.ptr);
-    }
+    mock_refuse_stray(w, ex, allow);
 }
 
 /* ---- the HTTP application ---- */
@@ -298,14 +317,21 @@ static void on_done(void *self, struct http_exchange *ex) {
     exchange_ended(ex, false);
 }
 
-static void format_error(void *self, unsigned status, const char *message, struct buf *out,
+static void format_error(void *self, unsigned status, const char *message,
+                         const struct http_exchange *about, struct buf *out,
                          const char **out_content_type) {
     (void)self;
-    struct api_error er = {.status = status,
-                           .message = slice_cstr(message),
-                           .type = slice_cstr(error_type(status))};
+    const struct api *api =
+        is_known(api_path(about->path)) ? api_of(about) : api_of_stranger(about);
+    const struct api_error er = {.status = status,
+                                 .message = slice_cstr(message),
+                                 .type = slice_cstr(error_type(status))};
+    struct api_error told = er;
+    if (api->is_anthropic) {
+        api->dialect->translate_error(&er, &told);
+    }
     *out_content_type = "application/json";
-    if (dialect_chat.encode_error(&er, out) < 0) {
+    if (api->dialect->encode_error(&told, out) < 0) {
         buf_reset(out);
     }
 }

@@ -85,6 +85,9 @@ void mock_respond_simple_error(struct mock_worker *w, struct http_exchange *ex, 
 #define WORKER_ID_BYTES 24
 #define WORKER_MAX_HEADERS 48
 struct head_facts;
+/* "req_…": with facts the same each time, else a new one. */
+void mock_request_id(const struct mock_worker *w, const struct head_facts *facts,
+                     char out[WORKER_ID_BYTES]);
 struct header_set {
     struct http_header items[WORKER_MAX_HEADERS];
     unsigned count;
@@ -114,6 +117,10 @@ void mock_respond_fault_of_request(struct mock_worker *w, struct http_exchange *
  * is wrong. mock_call_end is called in either case. */
 bool mock_call_begin(struct mock_call *c, struct mock_worker *w, struct http_exchange *ex);
 void mock_call_end(struct mock_call *c);
+/* 404: there is no such path. */
+void mock_respond_unknown_url(struct mock_worker *w, struct http_exchange *ex);
+/* A request that no route takes: 405 when its path has one (allow: their methods), else 404. */
+void mock_refuse_stray(struct mock_worker *w, struct http_exchange *ex, const char *allow);
 /* c->rq is there. False: it has been answered, since a limit is met, a knob makes no sense, the
  * model does not exist, or the fault is a status. prompt_tokens: for the limit. */
 bool mock_call_admit(struct mock_call *c, uint64_t prompt_tokens);
@@ -136,6 +143,8 @@ void mock_endpoint_model(struct mock_worker *w, struct http_exchange *ex);
  * /responses/{id}[/input_items|/cancel] */
 void mock_endpoint_input_tokens(struct mock_worker *w, struct http_exchange *ex);
 void mock_endpoint_response(struct mock_worker *w, struct http_exchange *ex);
+/* endpoint_compact.c: POST /responses/compact */
+void mock_endpoint_compact(struct mock_worker *w, struct http_exchange *ex);
 /* endpoint_conversations.c: POST /conversations; GET, POST, DELETE
  * /conversations/{id}[/items[/{id}]] */
 void mock_endpoint_conversations(struct mock_worker *w, struct http_exchange *ex);

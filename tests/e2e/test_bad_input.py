@@ -336,6 +336,11 @@ def test_head_and_options(gateway):
 def test_wrong_paths_and_methods(gateway, method, path, status, code):
     response = gateway.request(method, path, headers=[("Content-Type", "application/json")])
     assert assert_refused(response, status)["code"] == code
+    if status == 405:
+        allow = response.header("allow").split(", ")
+        assert "OPTIONS" in allow and method not in allow
+    else:
+        assert not response.has_header("allow")
 
 
 def test_a_query_and_an_absolute_target(gateway):

@@ -30,6 +30,15 @@ def test_prints_the_text(world, stack):
     assert [e["stream"] for e in stack.mock.journal()] == [True, False]
 
 
+def test_a_hint_where_the_address_is_wrong(world):
+    mock = world.mock("--replay", ".")
+    missing = world.run("chat", "--url", mock.base_url, "--model", "m", "hello")
+    nothing = world.run("chat", "--url", mock.url + "/v2", "--model", "m", "hello")
+    assert (missing.returncode, nothing.returncode) == (FAILED, FAILED)
+    assert "No capture answers" in missing.stderr and "hint" not in missing.stderr
+    assert "hint: does the base URL end in /v1?" in nothing.stderr
+
+
 def test_reads_standard_input(world, stack):
     for args in (["-"], []):
         done = chat(world, stack.gateway, *args, stdin="echo: from a pipe\n")

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What docs/mock.md and docs/timing.md say can be typed: every `penstock mock` starts, every curl is answered, the
-snippets of tests stand in the examples, which run (test_examples.py)."""
+"""What the mock's pages say can be typed: every `penstock mock` starts, every curl is answered, `--explain` and broken
+files say what docs/scenarios.md shows, the snippets of tests stand in the examples, which run (test_examples.py).
+docs/recipes.md has test_recipes.py."""
 import json
 import os
 import re
@@ -11,7 +12,7 @@ import pytest
 
 from harness import ROOT, Program, clean_environment
 
-PAGES = ("docs/mock.md", "docs/timing.md", "docs/demo/README.md", "README.md")
+PAGES = ("docs/mock.md", "docs/timing.md", "docs/faults.md", "docs/scenarios.md", "docs/demo/README.md", "README.md")
 
 
 def page(path):
@@ -32,13 +33,14 @@ def lines(path):
 def commands(program):
     """Those that can be run as they stand, and are not the gateway's."""
     return sorted({line.strip() for path in PAGES for line in lines(path)
-                   if line.startswith(program) and not re.search("…|:8080", line)})
+                   if line.startswith(program) and not re.search("…|:8080|--explain", line)})
 
 
 @pytest.fixture
 def folder(world):
     world.write("answers/a.yaml", "- name: a\n  respond: hello\n")
     world.write("mock.yaml", blocks("docs/mock.md", "yaml")[-1])
+    world.write("greeting.yaml", blocks("docs/scenarios.md", "yaml")[0])
     return world.folder
 
 
@@ -72,6 +74,17 @@ def test_it_is_answered(world, command):
     body, status = done.stdout.rsplit("\n", 1)
     expected = "429" if "fault/429" in asked else "417" if "/penstock/expect" in asked else "200"
     assert status == expected, body
+
+
+def test_explain(world, folder):
+    """The page shows what it says of a greeting that does not fit, and of a file with two typing errors."""
+    explained, faults = blocks("docs/scenarios.md", "text")
+    ask = next(line for line in lines("docs/scenarios.md") if "--explain" in line)
+    world.write("request.json", '{"model": "m", "messages": [{"role": "user", "content": "good morning"}]}')
+    assert world.run(*shlex.split(ask)[1:]).stdout == explained
+    broken = page(f"{folder}/greeting.yaml").replace("regex:", "regexp:").replace("{{model}}", "{{modle}}")
+    world.write("greeting.yaml", broken)
+    assert world.run("mock", "--scenario", "greeting.yaml").stderr.startswith(faults)
 
 
 def test_steps(world):

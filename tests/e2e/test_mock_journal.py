@@ -81,6 +81,42 @@ def test_filters(mock, client):
     assert read(mock) == []
 
 
+def test_found_by_the_ids_that_an_sdk_has(mock, client):
+    claude = anthropic.Anthropic(base_url=mock.url, api_key="any", max_retries=0)
+    chat = client.chat.completions.create(model="gpt-4o", messages=QUESTION)
+    with client.responses.stream(model="gpt-4o", input="hi") as stream:
+        response = stream.get_final_response()
+    message = claude.messages.create(model="claude-x", max_tokens=5, messages=QUESTION)
+    assert [e["seq"] for e in read(mock, f"?request_id={chat._request_id}")] == [1]
+    assert [e["seq"] for e in read(mock, f"?request_id={message._request_id}")] == [3]
+    for seq, one in enumerate((chat, response, message), 1):
+        assert [e["seq"] for e in read(mock, f"?response_id={one.id}")] == [seq]
+    with pytest.raises(openai.RateLimitError) as limited:
+        client.chat.completions.create(model="fault/429", messages=QUESTION)
+    with pytest.raises(anthropic.APIStatusError) as overloaded:
+        claude.messages.create(model="fault/529", max_tokens=5, messages=QUESTION)
+    for seq, e in ((4, limited.value), (5, overloaded.value)):
+        found = expect(mock, where={"request_id": e.request_id, "status": e.status_code}, count=1)
+        assert found["matched"] == [seq]
+        assert read(mock, f"?request_id={e.request_id}")[0]["response_id"] is None
+
+
+def test_the_session_that_scenarios_count_for(mock, client):
+    mock.request("POST", "/penstock/scenarios", b'{"script": ["first", "second"], "times": "forever"}')
+    say = lambda user: client.chat.completions.create(model="m", messages=QUESTION, user=user).choices[0].message.content
+    assert [say("ann"), say("bob"), say("ann")] == ["first", "first", "second"]
+    assert [e["seq"] for e in read(mock, "?session=ann")] == [1, 3]
+
+
+def test_a_client_without_a_key_breaks_no_rule(world, mock):
+    body, headers = json.dumps(chat_body("hi", stream=False)).encode(), [("content-type", "application/json")]
+    r = mock.request("POST", "/v1/chat/completions", body, headers)
+    assert r.status == 200 and "x-penstock-violations" not in r.headers
+    keyed = world.mock("--key", "sk-a-key")
+    r = keyed.request("POST", "/v1/chat/completions", body, headers)
+    assert r.status == 401 and "You didn't provide an API key" in r.body.decode()
+
+
 def test_secrets_are_masked(mock, client):
     key = "sk-other-0123456789abcdefghij"
     client.responses.create(model="m", input=f"my key is {key}", tools=[

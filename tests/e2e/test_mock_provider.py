@@ -138,13 +138,33 @@ def test_browsers(world):
     for body in (chat(), chat(stream=True), b"{"):
         assert mock.request("POST", CHAT, body).header("access-control-allow-origin") == "*"
     # control requests are not for pages of others
-    assert mock.request("OPTIONS", "/penstock/journal").status == 405
+    r = mock.request("OPTIONS", "/penstock/journal")
+    assert r.status == 405 and r.header("allow") == "GET, HEAD, DELETE"
     assert not mock.get("/penstock/journal").has_header("access-control-allow-origin")
     mock = world.mock("--cors", "https://app.example")
     assert mock.request("POST", CHAT, chat()).header("access-control-allow-origin") == "https://app.example"
     mock = world.mock("--cors", "off")
     assert not mock.request("POST", CHAT, chat()).has_header("access-control-allow-origin")
-    assert mock.request("OPTIONS", CHAT).status == 405
+    r = mock.request("OPTIONS", CHAT)
+    assert r.status == 405 and r.header("allow") == "POST"
+    for path, allow in (("/v1/responses/r", "GET, HEAD, DELETE"), ("/v1/responses/r/cancel", "POST"),
+                        ("/v1/conversations/c/items", "GET, HEAD, POST"), ("/v1/conversations/c/items/i", "GET, HEAD, DELETE")):
+        r = mock.request("DELETE" if allow.endswith("POST") else "POST", path)
+        assert r.status == 405 and r.header("allow") == allow, path
+
+
+# ---- errors of the server's own, in the client's words ----
+
+@pytest.mark.parametrize("path, headers, is_anthropic", [
+    ("/v1/messages", [], True), ("/v1/messages/batches", [], True), ("/v1/chat/completions", [], False),
+    ("/nope", [("anthropic-version", "2023-06-01")], True), ("/nope", [("x-api-key", "k")], True),
+    ("/nope", [("x-api-key", "k"), ("authorization", "Bearer k")], False), ("/v1/models", [("x-api-key", "k")], False)])
+def test_errors_in_the_clients_words(world, path, headers, is_anthropic):
+    mock = world.mock()
+    for extra in ([], [("content-length", "99999999999")]):
+        r = mock.request("PATCH", path, headers=headers + extra)
+        assert r.status in (404, 405, 413)
+        assert (r.json().get("type") == "error") == is_anthropic, (path, r.status, r.body)
 
 
 # ---- several providers ----
@@ -193,23 +213,89 @@ providers:
 def test_a_wrong_file_is_told(world, text, said):
     world.write("mock.yaml", text)
     done = world.run("mock", "--config", "mock.yaml")
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert said in done.stderr
 
 
 @pytest.mark.parametrize("args, said", [
     (["--itl", "soon"], "--itl: 'soon' is not a time"),
+    (["--burst", "4ms"], "--burst: '4ms' is no number of tokens"),
     (["--tokens", "-1"], "--tokens: expected a whole number"),
     (["--clock", "cuckoo"], "--clock: expected one of real|virtual|manual"),
     (["--key", "k,rpm=x"], "--key: expected KEY"),
     (["--config", "nowhere.yaml"], "--config: nowhere.yaml cannot be read"),
     (["--listen", "nonsense"], "nonsense"),
     (["--itll", "3"], "did you mean --itl?"),
+    (["--tls-cert", "nowhere.pem", "--tls-key", "nowhere.key"], "cannot load the certificate 'nowhere.pem'"),
 ])
 def test_a_wrong_flag_is_told(world, args, said):
     done = world.run("mock", *args)
     assert done.returncode == 2
     assert said in done.stderr
+
+
+# ---- bursts ----
+
+def pieces(mock, headers=()):
+    answer = mock.request("POST", CHAT, chat("tell me a story", stream=True), headers).body.decode()
+    events = [json.loads(line[6:]) for line in answer.splitlines() if line.startswith("data: {")]
+    return [e["choices"][0]["delta"].get("content") for e in events if e["choices"]]
+
+
+def test_bursts_are_drawn_and_the_same_again(world):
+    args = "--itl", "0", "--tokens", "300", "--burst", "1-4"
+    first, second = world.mock(*args), world.mock(*args)
+    drawn = pieces(first)
+    assert drawn == pieces(second)
+    assert 100 < len(drawn) < 150
+    whole = first.request("POST", CHAT, chat("tell me a story")).json()
+    assert "".join(p for p in drawn if p) == whole["choices"][0]["message"]["content"]
+    assert len(pieces(first, [("x-penstock-burst", "1")])) >= 300
+    assert len(pieces(first, [("x-penstock-burst", "speculative(4, 70%)")])) < len(drawn)
+    r = first.request("POST", CHAT, chat(), [("x-penstock-burst", "0")])
+    assert (r.status, "x-penstock-burst: '0'" in r.json()["error"]["message"]) == (400, True)
+
+
+# ---- embeddings ----
+
+def test_a_misspelt_knob_is_told(world):
+    mock = world.mock()
+    for name, hint in (("x-penstock-tftt", "; did you mean x-penstock-ttft?"), ("X-Penstock-Weather", "")):
+        r = mock.request("POST", CHAT, chat(), [(name, "1s")])
+        said = f"{name.lower()}: no such knob{hint}"
+        assert (r.status, said in r.json()["error"]["message"].lower()) == (400, True), r.body
+
+
+def embeddings(inputs, model="text-embedding-3-large", **more):
+    return json.dumps({"model": model, "input": inputs, **more}).encode()
+
+
+def test_the_largest_request_of_embeddings_does_not_hold_up_others(world):
+    """A second client is answered while the vectors are on their way."""
+    mock = world.mock()
+    client = openai.OpenAI(base_url=mock.base_url, api_key="k")
+    with mock.connect() as big:
+        big.send_request("POST", "/v1/embeddings", embeddings([f"n{i}" for i in range(2048)]), [])
+        assert big.read_response().status == 200, "and most of its body is still to be made"
+        assert mock.request("POST", CHAT, chat("echo: quick")).status == 200
+        asked, _ = mock.journal()
+        assert (asked["path"], asked["end"]) == ("/v1/embeddings", None)
+    many = client.embeddings.create(model="text-embedding-3-large", input=[f"n{i}" for i in range(300)])
+    one = client.embeddings.create(model="text-embedding-3-large", input="n299")
+    assert len(many.data) == 300
+    assert many.data[299].embedding == one.data[0].embedding
+
+
+def test_bounds_of_embeddings(world):
+    mock = world.mock()
+    r = mock.request("POST", "/v1/embeddings", embeddings([[1] * 8193]))
+    assert (r.status, r.json()["error"]["code"]) == (400, None)
+    assert "maximum context length is 8192 tokens" in r.json()["error"]["message"]
+    r = mock.request("POST", "/v1/embeddings", embeddings([[1] * 8000] * 38))
+    assert (r.status, r.json()["error"]["code"]) == (400, "max_tokens_per_request")
+    assert r.json()["error"]["message"] == "Requested 304000 tokens, max 300000 tokens per request"
+    assert mock.request("POST", "/v1/embeddings", embeddings([[1] * 8192])).status == 200
+    assert mock.request("POST", "/v1/embeddings", embeddings([[1] * 8193], "one-of-my-own")).status == 200
 
 
 # ---- settings of a running mock ----

@@ -6,6 +6,8 @@ import select
 import subprocess
 import sys
 
+import pytest
+
 from harness import BIN, Program, clean_environment
 
 FREE = "127.0.0.1:0"
@@ -34,6 +36,22 @@ def test_json(world):
     assert json.loads(first) == ready and json.loads(last)["requests"] == 0
 
 
+@pytest.mark.parametrize("args, said", [
+    ([], "first token after 200ms, then one every 20ms; seed 0; any model name"),
+    (["--ttft", "0", "--itl", "0"], "first token at once, then as fast as it is read;"),
+    (["--tps", "30"], "first token after 200ms, then 30 a second;"),
+    (["--max-batch", "8"], "first token after a seat in a batch of 8, then one every 20ms;"),
+    (["--fault", "429:rate=5%", "--fault", "stall"], "faults: 429:rate=5%; stall\n"),
+    (["--replay", "."], "0 captures of ., played at 1x; what they do not answer is 404\n"),
+    (["--upstream", "http://127.0.0.1:1/v1", "--record", "kept"],
+     "what is not answered here goes to http://127.0.0.1:1/v1, and is kept in kept\n"),
+])
+def test_the_banner_says_what_it_will_do(world, args, said):
+    mock = start(world, "--listen", FREE, *args)
+    mock.wait_for("try: ")
+    assert f"\n  {said}" in mock.stdout
+
+
 def test_nothing_is_said_when_it_cannot_listen(world):
     taken = world.mock()
     done = world.run("mock", "--listen", f"127.0.0.1:{taken.port}", "--json", "--ready-file", "ready.json")
@@ -53,7 +71,7 @@ def test_ready_file(world):
 
 def test_ready_file_that_cannot_be(world):
     done = world.run("mock", "--listen", FREE, "--ready-file", "nowhere/ready.json")
-    assert done.returncode != 0 and "nowhere/ready.json" in done.stderr
+    assert done.returncode == 1 and "nowhere/ready.json" in done.stderr
 
 
 PARENT = """

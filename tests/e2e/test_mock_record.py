@@ -66,6 +66,34 @@ def test_the_same_answers_offline(world, ask):
         SECRETS.check(name, open(os.path.join(folder, name), "rb").read())
 
 
+def test_captures_that_come_while_it_runs(world):
+    folder, other = world.path("captures"), world.path("played")
+    os.mkdir(other)
+    provider = world.mock()
+    player = world.mock("--replay", other, "--speed", "max")
+    client = openai.OpenAI(base_url=player.base_url, api_key="any", max_retries=0)
+    ask = lambda to: to.chat.completions.create(model="gpt-4o", messages=QUESTION)
+    with pytest.raises(openai.NotFoundError):
+        ask(client)
+    recorder = world.mock("--record", folder, "--upstream", provider.base_url)
+    recorded = ask(openai.OpenAI(base_url=recorder.base_url, api_key="any", max_retries=0))
+    entry = json.loads(recorder.get(f"/penstock/journal?request_id={recorded._request_id}").body)["entries"][0]
+    assert (entry["answered_by"], entry["response_id"]) == ("record", recorded.id)
+    recorder.stop()  # all is written
+    (name,) = os.listdir(folder)
+    os.rename(os.path.join(folder, name), os.path.join(other, name))
+    player.wait_for("captures read again: 1")
+    played = ask(client)
+    assert played.to_dict() == recorded.to_dict()
+    # found by the id that the recorded answer has
+    entry = json.loads(player.get(f"/penstock/journal?response_id={recorded.id}&limit=1").body)["entries"][0]
+    assert (entry["answered_by"], entry["request_id"]) == ("replay", recorded._request_id)
+    with open(os.path.join(other, "0000-wrong.jsonl"), "w", encoding="utf-8") as f:
+        f.write("{}\n")
+    player.wait_for(r"the captures stay as they are: .*0000-wrong\.jsonl:1: not a capture")
+    assert ask(client).to_dict() == recorded.to_dict()
+
+
 def test_a_key_of_our_own_for_the_upstream(world):
     key = SECRETS.new("upstream")
     provider = world.mock("--key", key)

@@ -90,6 +90,44 @@ def test_a_stream_is_remembered_and_read_again(client):
         client.responses.retrieve(final.id)
 
 
+# --- compaction ---------------------------------------------------------------------------------
+
+def test_a_compacted_conversation_goes_on(client):
+    first = client.responses.create(model="m", input="echo: plum")
+    compacted = client.responses.compact(model="m", input="echo: pear", previous_response_id=first.id)
+    assert compacted.object == "response.compaction" and compacted.usage.total_tokens > 0
+    assert [i.type for i in compacted.output] == ["message", "message", "compaction"]
+    assert [i.content[0].text for i in compacted.output[:2]] == ["echo: plum", "echo: pear"]
+    items = [i.to_dict(warnings=False) for i in compacted.output]
+    said = client.responses.create(model="m", input=items + [{"role": "user", "content": "echo: fig"}])
+    assert said.output_text == "fig"
+    again = client.responses.compact(model="m", previous_response_id=said.id)
+    assert [i.type for i in again.output] == ["message"] * 3 + ["compaction"]
+    items[-1]["encrypted_content"] = items[-1]["encrypted_content"].swapcase()
+    with pytest.raises(openai.BadRequestError) as e:
+        client.responses.create(model="m", input=items)
+    assert e.value.code == "invalid_encrypted_content"
+
+
+# --- keys ---------------------------------------------------------------------------------------
+
+def test_each_key_has_its_own(world):
+    mock = world.mock("--key", "sk-ann-0123456789", "--key", "sk-bob-0123456789")
+    ann, bob = (openai.OpenAI(base_url=mock.base_url, api_key=f"sk-{who}-0123456789", max_retries=0)
+                for who in ("ann", "bob"))
+    kept = ann.responses.create(model="m", input="echo: one")
+    talk = ann.conversations.create()
+    for ask in (lambda: bob.responses.retrieve(kept.id), lambda: bob.responses.delete(kept.id),
+                lambda: bob.conversations.retrieve(talk.id),
+                lambda: bob.responses.create(model="m", input="hi", conversation=talk.id)):
+        with pytest.raises(openai.NotFoundError):
+            ask()
+    with pytest.raises(openai.BadRequestError):
+        bob.responses.create(model="m", input="hi", previous_response_id=kept.id)
+    assert ann.responses.retrieve(kept.id).output_text == "one"
+    assert ann.conversations.retrieve(talk.id).id == talk.id
+
+
 # --- in the background --------------------------------------------------------------------------
 
 def test_background_is_queued_then_made(client, mock):
@@ -104,6 +142,19 @@ def test_background_is_queued_then_made(client, mock):
     done = client.responses.retrieve(begun.id)
     assert (done.status, done.output_text) == ("completed", TEXT) and done.usage.output_tokens
     assert client.responses.cancel(begun.id).status == "completed"       # too late: as it is
+
+
+def test_a_cancelled_stream_says_so(client, mock):
+    events = client.responses.create(model="m", input="count plum to 6", background=True, stream=True,
+                                     metadata={"step": "cut off"})
+    begun = next(iter(events)).response
+    mock.step("cut%20off", 2)
+    assert client.responses.cancel(begun.id).status == "cancelled"
+    with pytest.raises(openai.APIError, match="cancelled") as e:
+        list(events)
+    assert e.value.code == "response_cancelled"
+    with pytest.raises(openai.APIError, match="cancelled"):
+        list(client.responses.retrieve(begun.id, stream=True))
 
 
 def test_background_is_cancelled(client, mock):

@@ -410,6 +410,64 @@ static void an_edited_request_counts(void **state) {
     captures_close(&s);
 }
 
+static void run(const char *format) {
+    char command[400];
+    snprintf(command, sizeof command, format, folder, folder);
+    assert_int_equal(system(command), 0);
+}
+
+/* Files that come, change and go; who has been played is not played first again. */
+static void a_folder_is_read_again(void **state) {
+    (void)state;
+    run("rm -f %s/*.jsonl");
+    struct captures *s = open_folder(true, true);
+    save(s, "gpt-4o", "hello", true, "one");
+    save(s, "gpt-4o", "hello", true, "two");
+    captures_flush(s);
+    assert_true(captures_reload(s));
+    check_next(s, "hello", true, "one");
+    run("sed 's/two/three/' %s/0002-* > %s/0003-added.jsonl");
+    assert_true(captures_reload(s));
+    check_next(s, "hello", true, "two");
+    check_next(s, "hello", true, "three");
+    run("sed -i 's/three/four/' %s/0003-added.jsonl");
+    assert_true(captures_reload(s));
+    check_next(s, "hello", true, "four");
+    run("echo '{}' > %s/0004-wrong.jsonl && rm %s/0003-added.jsonl");
+    assert_false(captures_reload(s));
+    check_next(s, "hello", true, "four");
+    run("rm %s/0004-wrong.jsonl");
+    assert_true(captures_reload(s));
+    check_next(s, "hello", true, "two");
+    struct captures_counts counts;
+    captures_count(s, &counts);
+    assert_int_equal(counts.loaded, 2);
+    captures_close(&s);
+}
+
+/* What is recorded to one folder while another one is played stays, and is there once. */
+static void what_is_recorded_elsewhere_stays(void **state) {
+    (void)state;
+    char other[80];
+    struct err e;
+    run("rm -f %s/*.jsonl");
+    snprintf(other, sizeof other, "%s/other", folder);
+    run("mkdir -p %s/other && rm -f %s/other/*");
+    const struct captures_options o = {.record = other, .replay = folder};
+    struct captures *s = captures_open(&o, &e);
+    assert_non_null(s);
+    save(s, "gpt-4o", "hello", true, "one");
+    captures_flush(s);
+    run("sed 's/one/two/' %s/other/0001-* > %s/0001-added.jsonl");
+    for (unsigned i = 0; i < 2; i++) {
+        assert_true(captures_reload(s));
+    }
+    check_next(s, "hello", true, "two");
+    check_next(s, "hello", true, "one");
+    check_next(s, "hello", true, "one");
+    captures_close(&s);
+}
+
 static void a_folder_with_a_wrong_file_is_refused(void **state) {
     (void)state;
     char command[200];
@@ -436,6 +494,8 @@ int main(void) {
         cmocka_unit_test(no_secret_is_in_the_folder),
         cmocka_unit_test(what_is_recorded_now_is_played_now),
         cmocka_unit_test(an_edited_request_counts),
+        cmocka_unit_test(a_folder_is_read_again),
+        cmocka_unit_test(what_is_recorded_elsewhere_stays),
         cmocka_unit_test(a_folder_with_a_wrong_file_is_refused),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

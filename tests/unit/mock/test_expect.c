@@ -11,6 +11,15 @@
 
 #include "mock/expect.h"
 
+static unsigned n_asked;
+static bool counted_asks(const struct journal_view *v, const struct journal_query *q) {
+    n_asked++;
+    return journal_view_asks(v, q);
+}
+#define journal_view_asks counted_asks
+#include "mock/expect.c"
+#undef journal_view_asks
+
 static struct journal *j;
 
 static uint64_t ask(const char *dialect, const char *path, const char *body) {
@@ -141,6 +150,23 @@ static void test_later(void **state) {
     expectation_free(&x);
 }
 
+/* The body of each request is searched once, however often it is waited for. */
+static void test_where_looks_at_what_is_new(void **state) {
+    struct expectation *x = parse("{\"where\":{\"contains\":\"hello\",\"status\":200},\"count\":2}");
+    (void)state;
+    n_asked = 0;
+    assert_false(expectation_check(x, j));
+    assert_int_equal(n_asked, 4);
+    uint64_t seq = ask("chat", "/v1/chat/completions", "{\"messages\":\"hello again\"}");
+    assert_false(expectation_check(x, j));
+    journal_close(j, seq, &(struct journal_answer){.status = 200, .end = JOURNAL_COMPLETED});
+    assert_true(expectation_check(x, j));
+    assert_int_equal(n_asked, 5);
+    expectation_free(&x);
+    check("{\"where\":{\"contains\":\"hello\"}}", "ok 1 3 5");
+    check("{\"where\":{\"contains\":\"absent\"}}", "no");
+}
+
 static void test_nearest(void **state) {
     struct expectation *x = parse("{\"match\":{\"user\":\"tide\",\"model\":\"gpt-*\",\"dialect\":\"messages\"}}");
     struct buf out;
@@ -199,7 +225,8 @@ int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
         TEST(test_counts), TEST(test_where), TEST(test_order),
-        TEST(test_later),  TEST(test_nearest), TEST(test_bad),
+        TEST(test_later), TEST(test_where_looks_at_what_is_new),
+        TEST(test_nearest), TEST(test_bad),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -86,6 +86,24 @@ static void test_a_match(void **state) {
     assert_string_equal(complained, "");
 }
 
+/* Of whatever the scenario may answer. */
+static void test_what_has_no_place(void **state) {
+    (void)state;
+    put(scenarios, "- name: a\n"
+                   "  respond:\n"
+                   "    choices:\n"
+                   "      - {thinking: hm, text: x}\n"
+                   "      - {tool_calls: [{name: f, arguments: {}}], redacted: true}\n");
+    assert_int_equal(explain("{\"model\":\"m\",\"prompt\":\"hi\"}", NULL, NULL, false), 0);
+    assert_has(told, "left out: thinking, redacted, tool_calls, which completions has no place for\n");
+    assert_int_equal(explain("{\"model\":\"m\",\"prompt\":\"hi\"}", NULL, NULL, true), 0);
+    assert_has(told, "\"left_out\":[\"thinking\",\"redacted\",\"tool_calls\"],");
+    assert_int_equal(explain(plain, NULL, NULL, false), 0);
+    assert_null(strstr(told, "left out"));
+    assert_int_equal(explain(plain, NULL, NULL, true), 0);
+    assert_has(told, "\"left_out\":[],");
+}
+
 static void test_no_match(void **state) {
     (void)state;
     assert_int_equal(explain(plain, NULL, NULL, false), 1);
@@ -117,6 +135,7 @@ int main(void) {
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, open_folder, close_folder)
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_a_match),
+        IN_FOLDER(test_what_has_no_place),
         IN_FOLDER(test_no_match),
         IN_FOLDER(test_what_is_broken),
     };

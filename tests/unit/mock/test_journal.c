@@ -110,7 +110,7 @@ static void test_mask_query(void **state) {
 /* ---- entries ---- */
 
 struct said {
-    const char *path, *model, *body, *session, *dialect;
+    const char *path, *model, *body, *session, *dialect, *request_id;
 };
 
 static uint64_t add(struct journal *j, const struct said *s) {
@@ -127,6 +127,7 @@ static uint64_t add(struct journal *j, const struct said *s) {
                                        .dialect = s->dialect ? s->dialect : "chat",
                                        .model = slice_cstr(s->model),
                                        .session = slice_cstr(s->session),
+                                       .request_id = slice_cstr(s->request_id),
                                        .stream = true,
                                        .wall_ns = 1500000000};
     uint64_t seq = journal_open(j, &rq);
@@ -198,6 +199,7 @@ static void test_entry(void **state) {
     static const struct said one = {.path = "/v1/chat/completions",
                                     .model = "gpt-4o",
                                     .session = "s1",
+                                    .request_id = "req_1",
                                     .body = "{\"model\":\"gpt-4o\",\"api_key\":\"my-secret\"}"};
     struct journal *j = journal_new();
     struct shown s;
@@ -210,6 +212,7 @@ static void test_entry(void **state) {
     assert_true(yyjson_is_null(yyjson_obj_get(en, "status")));
     hide(&s);
     const struct journal_notes notes = {.answered_by = "scenario",
+                                        .response_id = SLICE("chatcmpl-1"),
                                         .scenario = SLICE("greeting"),
                                         .place = SLICE("a.yaml:3"),
                                         .fault = SLICE("cut:after=2"),
@@ -224,6 +227,8 @@ static void test_entry(void **state) {
     assert_string_equal(text_of(en, "provider"), "east");
     assert_string_equal(text_of(en, "dialect"), "chat");
     assert_string_equal(text_of(en, "session"), "s1");
+    assert_string_equal(text_of(en, "request_id"), "req_1");
+    assert_string_equal(text_of(en, "response_id"), "chatcmpl-1");
     assert_string_equal(text_of(en, "answered_by"), "scenario");
     assert_string_equal(text_of(en, "scenario"), "greeting");
     assert_string_equal(text_of(en, "place"), "a.yaml:3");
@@ -237,6 +242,29 @@ static void test_entry(void **state) {
     assert_true(yyjson_get_num(yyjson_obj_get(en, "first_token_ms")) == 20.5);
     assert_true(yyjson_get_num(yyjson_obj_get(en, "time")) == 1.5);
     hide(&s);
+    journal_free(&j);
+}
+
+/* Those that the client saw: of somebody else's head, and none of an answer that was refused. */
+static void test_ids_are_those_that_were_sent(void **state) {
+    static const struct said one = {.path = "/v1/messages", .model = "m", .request_id = "req_1"};
+    struct journal *j = journal_new();
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        add(j, &one);
+    }
+    journal_note(j, 1, &(struct journal_notes){.response_id = SLICE("msg_1")});
+    journal_note(j, 2, &(struct journal_notes){.request_id = SLICE("theirs")});
+    journal_note(j, 3, &(struct journal_notes){.request_id = SLICE("")});
+    journal_note(j, 4, &(struct journal_notes){.response_id = SLICE("msg_4")});
+    close_with(j, 1, 200, JOURNAL_COMPLETED);
+    close_with(j, 4, 529, JOURNAL_COMPLETED);
+    check_query(j, "request_id=req_1", "1 4");
+    check_query(j, "request_id=REQ_1", "");
+    check_query(j, "request_id=theirs", "2");
+    check_query(j, "response_id=msg_1", "1");
+    check_query(j, "response_id=msg_4", "");
+    check_query(j, "response_id=msg_", "");
     journal_free(&j);
 }
 
@@ -303,10 +331,10 @@ static void test_bytes_bound(void **state) {
 
 static void test_queries(void **state) {
     static const struct said all[] = {
-        {"/v1/chat/completions", "gpt-4o", "{\"m\":\"Caf\\u00e9 au lait\"}", "s1", "chat"},
-        {"/v1/messages", "claude-x", "{\"m\":\"tea\"}", NULL, "messages"},
-        {"/v1/chat/completions", "gpt-4o-mini", "no JSON, but tea", "s2", "chat"},
-        {"/v1/responses", "gpt-4o", NULL, "s1", "responses"},
+        {"/v1/chat/completions", "gpt-4o", "{\"m\":\"Caf\\u00e9 au lait\"}", "s1", "chat", NULL},
+        {"/v1/messages", "claude-x", "{\"m\":\"tea\"}", NULL, "messages", NULL},
+        {"/v1/chat/completions", "gpt-4o-mini", "no JSON, but tea", "s2", "chat", NULL},
+        {"/v1/responses", "gpt-4o", NULL, "s1", "responses", NULL},
     };
     struct journal *j = journal_new();
     (void)state;
@@ -361,6 +389,15 @@ static void test_bad_queries(void **state) {
             fail_msg("%s was taken", queries[i]);
         }
     }
+    struct journal_query q;
+    struct err e;
+    char *long_one = arena_alloc(a, JOURNAL_FILTER_BYTES + 1);
+    memset(long_one, '*', JOURNAL_FILTER_BYTES + 1);
+    journal_query_init(&q);
+    struct slice value = slice_make(long_one, JOURNAL_FILTER_BYTES + 1);
+    assert_int_equal(journal_query_set(&q, SLICE("model"), value, &e), -ERR_USAGE);
+    value.len--;
+    assert_int_equal(journal_query_set(&q, SLICE("model"), value, &e), 0);
     arena_free(a);
 }
 
@@ -390,8 +427,8 @@ static void test_hold(void **state) {
     unsigned n = journal_hold(j, &q, a, &views);
     assert_int_equal(n, 2);
     journal_clear(j);
-    assert_true(views[0].fits);
-    assert_false(views[1].fits);
+    assert_true(views[0].answer_fits);
+    assert_false(views[1].answer_fits);
     assert_true(slice_eq(views[1].body, SLICE("{\"a\":1}")));
     assert_true(slice_eq(http_headers_get(&views[0].headers, SLICE("quote\"")), SLICE("\"\\")));
     journal_release(views, n);
@@ -425,6 +462,7 @@ int main(void) {
         cmocka_unit_test(test_mask),      cmocka_unit_test(test_mask_text),
         cmocka_unit_test(test_mask_json), cmocka_unit_test(test_mask_query),
         cmocka_unit_test(test_entry),     cmocka_unit_test(test_bounded),
+        cmocka_unit_test(test_ids_are_those_that_were_sent),
         cmocka_unit_test(test_bytes_bound), cmocka_unit_test(test_queries),
         cmocka_unit_test(test_bad_queries), cmocka_unit_test(test_hold),
         cmocka_unit_test(test_violations_are_masked),

@@ -204,6 +204,8 @@ static void test_printing(void **state) {
     check_printed("20", "20ms");
     check_printed("1500ms", "1.5s");
     check_printed("0.25ms", "250us");
+    check_printed("86400s", "86400s");                   /* a day, the longest */
+    check_printed("uniform(0, 86400s)", "uniform(0, 86400s)");
     check_printed("7.3ms:2.5%", "7.3ms:2.5%");
     check_printed(" normal( 20ms ,sd=5 ) ", "normal(20ms, 5ms)");
     check_printed("uniform(max=30ms, min=10ms)", "uniform(10ms, 30ms)");
@@ -255,6 +257,7 @@ static void test_bad_laws(void **state) {
     check_bad("exponential(25h)", "25h");
     check_bad("exponential(25000s, 1)", "(mean)");
     check_bad("exponential(99999s)", "(mean)");
+    check_bad("86400.000001s", "not a time");
 }
 
 /* Whatever is written: refused, or a law that can be drawn from, printed, and read again. */

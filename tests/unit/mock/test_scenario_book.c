@@ -4,11 +4,13 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "mock/file_watch.h"
+#include "mock/scenario-private.h"
 #include "mock/scenario_book.h"
-#include "mock/scenario_watch.h"
 
 enum { PATIENCE_S = 30 };
 
@@ -134,6 +136,13 @@ static void ring(void *self) {
     pthread_mutex_unlock(&b->lock);
 }
 
+/* The watch of scenarios that rings; path is borrowed. */
+static struct file_watch *watch(const char *const *path, struct bell *b, struct err *e) {
+    const struct file_watch_options o = {
+        .paths = path, .n_paths = 1, .is_one = scenario_is_file, .changed = ring, .self = b};
+    return file_watch_start(&o, e);
+}
+
 static void wait_for_ring(struct bell *b, unsigned count) {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
@@ -154,7 +163,7 @@ static void test_every_kind_of_change_is_seen(void **state) {
     struct err e;
     (void)state;
     put("a.yaml", "- {name: a, respond: a}");
-    struct scenario_watch *w = scenario_watch_start(&path, 1, ring, &bell, &e);
+    struct file_watch *w = watch(&path, &bell, &e);
     assert_non_null(w);
     put("a.yaml", "- {name: a, respond: written}");
     wait_for_ring(&bell, 1);
@@ -167,7 +176,7 @@ static void test_every_kind_of_change_is_seen(void **state) {
     wait_for_ring(&bell, 3);
     drop("b.yaml");
     wait_for_ring(&bell, 4);
-    scenario_watch_stop(&w);
+    file_watch_stop(&w);
     assert_int_equal(bell.count, 4);
 }
 
@@ -179,7 +188,7 @@ static void test_one_file_is_watched_through_its_folder(void **state) {
     put("a.yaml", "- {name: a, respond: a}");
     path_of("a.yaml", path);
     const char *const paths[] = {path};
-    struct scenario_watch *w = scenario_watch_start(paths, 1, ring, &bell, &e);
+    struct file_watch *w = watch(paths, &bell, &e);
     assert_non_null(w);
     put("b.yaml", "- {name: b, respond: nobody's business}");
     put("new.tmp", "- {name: a, respond: replaced}");
@@ -187,15 +196,86 @@ static void test_one_file_is_watched_through_its_folder(void **state) {
     path_of("new.tmp", from);
     assert_int_equal(rename(from, path), 0);
     wait_for_ring(&bell, 1);
-    scenario_watch_stop(&w);
+    file_watch_stop(&w);
     assert_int_equal(bell.count, 1);
+}
+
+static void make_folder(const char *name, char out[160]) {
+    path_of(name, out);
+    assert_int_equal(mkdir(out, 0777), 0);
+}
+
+static void test_a_folder_that_is_replaced_is_watched_on(void **state) {
+    struct bell bell = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+    char path[160], next[160], before[160];
+    struct err e;
+    (void)state;
+    make_folder("sub", path);
+    make_folder("next", next);
+    path_of("before", before);
+    put("sub/a.yaml", "- {name: a, respond: a}");
+    put("next/a.yaml", "- {name: a, respond: another}");
+    const char *const paths[] = {path};
+    struct file_watch *w = watch(paths, &bell, &e);
+    assert_non_null(w);
+    assert_int_equal(rename(path, before), 0);
+    wait_for_ring(&bell, 1);
+    assert_int_equal(rename(next, path), 0);
+    wait_for_ring(&bell, 2);
+    put("sub/a.yaml", "- {name: a, respond: in the new folder}");
+    wait_for_ring(&bell, 3);
+    file_watch_stop(&w);
+    drop("sub/a.yaml");
+    drop("before/a.yaml");
+    assert_int_equal(rmdir(path) | rmdir(before), 0);
+}
+
+static void test_a_file_whose_folder_is_replaced_is_watched_on(void **state) {
+    struct bell bell = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+    char sub[160], next[160], path[160];
+    struct err e;
+    (void)state;
+    make_folder("sub", sub);
+    make_folder("next", next);
+    path_of("sub/a.yaml", path);
+    put("sub/a.yaml", "- {name: a, respond: a}");
+    put("next/a.yaml", "- {name: a, respond: another}");
+    const char *const paths[] = {path};
+    struct file_watch *w = watch(paths, &bell, &e);
+    assert_non_null(w);
+    drop("sub/a.yaml");
+    wait_for_ring(&bell, 1);
+    assert_int_equal(rmdir(sub), 0);
+    assert_int_equal(rename(next, sub), 0);
+    wait_for_ring(&bell, 2);
+    put("sub/a.yaml", "- {name: a, respond: in the new folder}");
+    wait_for_ring(&bell, 3);
+    file_watch_stop(&w);
+    drop("sub/a.yaml");
+    assert_int_equal(rmdir(sub), 0);
+}
+
+/* Nobody writes into it: a watch that reads it never comes back. */
+static void test_a_pipe_is_not_read(void **state) {
+    struct bell bell = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0};
+    char path[160];
+    struct err e;
+    (void)state;
+    path_of("b.yaml", path);
+    assert_int_equal(mkfifo(path, 0600), 0);
+    const char *const paths[] = {folder};
+    struct file_watch *w = watch(paths, &bell, &e);
+    assert_non_null(w);
+    put("a.yaml", "- {name: a, respond: a}");
+    wait_for_ring(&bell, 1);
+    file_watch_stop(&w);
 }
 
 static void test_what_cannot_be_watched(void **state) {
     const char *const path[] = {"/nowhere/at/all/a.yaml"};
     struct err e;
     (void)state;
-    assert_null(scenario_watch_start(path, 1, ring, NULL, &e));
+    assert_null(watch(path, NULL, &e));
     assert_non_null(strstr(e.text, "/nowhere/at/all/"));
 }
 
@@ -261,6 +341,9 @@ int main(void) {
         IN_FOLDER(test_a_broken_start),
         IN_FOLDER(test_every_kind_of_change_is_seen),
         IN_FOLDER(test_one_file_is_watched_through_its_folder),
+        IN_FOLDER(test_a_folder_that_is_replaced_is_watched_on),
+        IN_FOLDER(test_a_file_whose_folder_is_replaced_is_watched_on),
+        IN_FOLDER(test_a_pipe_is_not_read),
         IN_FOLDER(test_what_cannot_be_watched),
         IN_FOLDER(test_reloads_under_load),
     };

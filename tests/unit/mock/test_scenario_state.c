@@ -158,7 +158,7 @@ static void test_terms_of_those_that_continue(void **state) {
     assert_slice(w->script.scenario, "faulty");
     assert_slice(w->script.place, "t.yaml:2");
     assert_slice(w->script.fault, "cut");
-    assert_int_equal(w->script.burst, 3);
+    assert_true(burst_mean(&w->script.burst) == 3);
     assert_int_equal(w->script.ttft.mean_ns, 2000000000);
 }
 
@@ -181,7 +181,7 @@ static void test_inner_terms_win(void **state) {
     assert_says(w, "a", "x");
     assert_false(w->script.has_itl);
     assert_true(w->script.tps > 3.9);
-    assert_int_equal(w->script.burst, 2);
+    assert_true(burst_mean(&w->script.burst) == 2);
     assert_says(w, "b", "x");
     assert_int_equal(w->script.itl.mean_ns, 2000000);
     assert_slice(w->script.headers[0], "x-a");
@@ -303,6 +303,32 @@ static void test_pushed_are_bounded(void **state) {
     scenario_set_unref(&set);
 }
 
+/* Whatever is left of a list that was pushed keeps all of it. */
+static void test_pushed_bytes_are_bounded(void **state) {
+    struct world *w = *state;
+    struct buf text;
+    struct err e;
+    unsigned n = 0;
+    int rc = 0;
+    buf_init(&text, 1 << 20);
+    rc |= buf_append(&text, SLICE("- {name: first, respond: a}\n- {name: last, respond: \""));
+    for (unsigned i = 0; i < 10000; i++) {
+        rc |= buf_append(&text, SLICE("A few words, again. "));
+    }
+    rc |= buf_append(&text, SLICE("\"}")) | buf_append_byte(&text, '\0');
+    assert_int_equal(rc, 0);
+    struct scenario_set *set = set_of(text.ptr);
+    while (scenario_push(w->state, set, SLICE(""), &e) == 0) n++;
+    assert_in_range(n, 50, SCENARIO_MAX_PUSHED_BYTES / text.len);
+    assert_non_null(strstr(e.text, "67108864"));
+    assert_int_equal(scenario_unpush(w->state, SLICE("first")), n);
+    assert_int_equal(scenario_push(w->state, set, SLICE(""), &e), -ERR_LIMIT);
+    assert_int_equal(scenario_unpush(w->state, SLICE("last")), n);
+    assert_int_equal(scenario_push(w->state, set, SLICE(""), &e), 0);
+    scenario_set_unref(&set);
+    buf_dispose(&text);
+}
+
 static void test_lists_tell_the_counts(void **state) {
     struct world *w = *state;
     struct buf out;
@@ -389,6 +415,7 @@ int main(void) {
         WITH_WORLD(test_pushed_continue_lends_its_terms_once),
         WITH_WORLD(test_pushed_in_the_middle_may_go),
         WITH_WORLD(test_pushed_are_bounded),
+        WITH_WORLD(test_pushed_bytes_are_bounded),
         WITH_WORLD(test_lists_tell_the_counts),
         WITH_WORLD(test_each_answer_goes_out_once),
     };

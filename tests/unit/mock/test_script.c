@@ -293,7 +293,7 @@ static void test_any_script_in_every_dialect(void **state) {
         struct reply_options o = {
             .seed = seed, .created = 1700000000, .cached = -1, .script = &script};
         o.tokenizer = below(2) ? NULL : tokenizer_get(ENCODING_PIECES);
-        o.burst_max = below(2) ? 0 : 1 + below(9);
+        o.burst = burst_between(1, below(2) ? 1 : 1 + below(9));
         struct said s;
         say(&s, d, ask(a, d, extra, is_bounded ? 16 + (int)below(40) : 0), &o);
         check_same(&s);
@@ -367,7 +367,7 @@ static void test_pieces_are_slots_as_written(void **state) {
     b.chunk_bytes = 0;
     o.tokenizer = tokenizer_get(ENCODING_PIECES);
     assert_string_equal(slots_of(a, &dialect_responses, PLAIN_RSP, &o), "Hello| world世|!|");
-    o.burst_min = o.burst_max = 2;
+    o.burst = burst_between(2, 2);
     assert_string_equal(slots_of(a, &dialect_chat, PLAIN_CHT, &o), "Hello world世|!|");
     arena_free(a);
 }
@@ -544,7 +544,7 @@ static void test_bursts(void **state) {
     (void)state;
     for (unsigned most = 1; most < 12; most++) {
         struct reply_options o = {
-            .seed = most, .cached = -1, .tokens = 500, .burst_min = 1, .burst_max = most};
+            .seed = most, .cached = -1, .tokens = 500, .burst = burst_between(1, most)};
         struct llm_request rq;
         struct event ev;
         uint64_t tokens = 0, slots = 0;

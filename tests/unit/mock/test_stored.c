@@ -141,6 +141,49 @@ static void test_references(void **state) {
     check_refused("{\"model\":\"m\",\"input\":[{\"id\":\"msg_in\"}]}", 404, "null", "input");
 }
 
+/* To one answer and another by turns, and to one that has gone meanwhile. */
+static void test_references_by_turns(void **state) {
+    (void)state;
+    turn("{\"model\":\"m\",\"input\":[{\"role\":\"user\",\"id\":\"msg_a\",\"content\":\"a\"}]}", "resp_1", "ONE");
+    turn("{\"model\":\"m\",\"input\":[{\"role\":\"user\",\"id\":\"msg_b\",\"content\":\"b\"}]}", "resp_2", "TWO");
+    check_turn("{\"model\":\"m\",\"input\":[{\"id\":\"msg_resp_1\"},{\"id\":\"msg_a\"},{\"id\":\"msg_a\"},"
+               "{\"id\":\"msg_resp_2\"},{\"id\":\"msg_a\"},{\"id\":\"msg_b\"}]}",
+               "assistant: ONE | user: a | user: a | assistant: TWO | user: a | user: b");
+    assert_true(stored_response_delete(s, SLICE("resp_1")));
+    check_refused("{\"model\":\"m\",\"input\":[{\"id\":\"msg_b\"},{\"id\":\"msg_a\"},{\"id\":\"msg_b\"}]}", 404,
+                  "null", "input");
+}
+
+/* Many to the last item of a long answer: it is looked into once. */
+static void test_many_references(void **state) {
+    enum { ITEMS = 500, REFERENCES = 3000 };
+    struct request_fault fault;
+    struct stored_turn t;
+    struct buf body;
+    unsigned status;
+    (void)state;
+    buf_init(&body, 1 << 20);
+    int rc = buf_append(&body, SLICE("{\"model\":\"m\",\"input\":["));
+    for (unsigned i = 0; i < ITEMS; i++) {
+        rc |= buf_appendf(&body, "%s{\"role\":\"user\",\"id\":\"msg_%u\",\"content\":\"x%0150u\"}", i ? "," : "", i, i);
+    }
+    rc |= buf_append(&body, SLICE("]}\0"));
+    assert_int_equal(rc, 0);
+    turn(body.ptr, "resp_1", "ONE");
+    buf_reset(&body);
+    rc = buf_append(&body, SLICE("{\"model\":\"m\",\"input\":["));
+    for (unsigned i = 0; i < REFERENCES; i++) {
+        rc |= buf_appendf(&body, "%s{\"id\":\"msg_%u\"}", i ? "," : "", ITEMS - 1);
+    }
+    rc |= buf_append(&body, SLICE("]}\0"));
+    assert_int_equal(rc, 0);
+    if (read_turn(body.ptr, &t, &fault, &status) < 0) {
+        fail_msg("%s", fault.message);
+    }
+    assert_int_equal(count_items(t.input), REFERENCES);
+    buf_dispose(&body);
+}
+
 static void test_get(void **state) {
     struct stored_response r;
     (void)state;
@@ -217,6 +260,33 @@ static void test_ids(void **state) {
     stored_free(&other);
 }
 
+/* What one key has stored is not there for another one, nor for nobody. */
+static void test_parts(void **state) {
+    struct stored *all = s, *mine = stored_of_key(s, SLICE("sk-mine"), a);
+    struct stored *yours = stored_of_key(s, SLICE("sk-yours"), a);
+    struct stored_response r;
+    struct request_fault fault;
+    struct stored_turn t;
+    struct slice text;
+    unsigned status;
+    (void)state;
+    s = mine;
+    turn("{\"model\":\"m\",\"input\":[{\"role\":\"user\",\"id\":\"msg_x\",\"content\":\"plum\"}]}", "resp_1", "one");
+    stored_conversation_new(s, SLICE("conv_1"), 5, SLICE("{}"), SLICE(""), a);
+    assert_true(stored_response_get(stored_of_key(all, SLICE("sk-mine"), a), SLICE("resp_1"), a, &r));
+    for (unsigned i = 0; i < 2; i++) {
+        s = i ? yours : all;
+        assert_false(stored_response_get(s, SLICE("resp_1"), a, &r));
+        assert_false(stored_response_delete(s, SLICE("resp_1")));
+        assert_false(stored_conversation_get(s, SLICE("conv_1"), a, &text));
+        assert_true(read_turn("{\"model\":\"m\",\"input\":\"b\",\"previous_response_id\":\"resp_1\"}", &t, &fault, &status) < 0);
+        assert_true(read_turn("{\"model\":\"m\",\"input\":[{\"type\":\"item_reference\",\"id\":\"msg_x\"}]}", &t, &fault, &status) < 0);
+    }
+    assert_false(stored_is_same_part(mine, yours));
+    assert_true(stored_response_delete(mine, SLICE("resp_1")));
+    s = all;
+}
+
 static void test_bounded(void **state) {
     struct store_stats stats;
     char id[32];
@@ -247,9 +317,10 @@ static void test_member(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_chain),      TEST(test_not_stored), TEST(test_references), TEST(test_get),
+        TEST(test_chain),      TEST(test_not_stored), TEST(test_references), TEST(test_references_by_turns), TEST(test_many_references),
+        TEST(test_get),
         TEST(test_conversation), TEST(test_items),    TEST(test_ids),        TEST(test_bounded),
-        TEST(test_member),
+        TEST(test_member),     TEST(test_parts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

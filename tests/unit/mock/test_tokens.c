@@ -30,8 +30,7 @@ static const enum encoding encodings[] = {ENCODING_O200K, ENCODING_CL100K, ENCOD
 static struct reply_options options_for(unsigned i, uint64_t seed) {
     struct reply_options o = {.seed = seed, .created = 1, .cached = -1};
     o.tokenizer = tokenizer_get(encodings[i % 3]);
-    o.burst_min = 1 + i % 4;
-    o.burst_max = o.burst_min + i % 3;
+    o.burst = burst_between(1 + i % 4, 1 + i % 4 + i % 3);
     return o;
 }
 
@@ -105,7 +104,7 @@ static uint64_t count(const struct dialect *d, const char *body) {
     } else {
         decode(d, body, a, &rq);
     }
-    uint64_t n = plan_count_prompt(&rq, tokenizer_get(ENCODING_PIECES));
+    uint64_t n = count_prompt(&rq, tokenizer_get(ENCODING_PIECES)).all;
     arena_free(a);
     return n;
 }
@@ -145,7 +144,7 @@ static void test_messages_count_as_they_are_charged(void **state) {
         const char *body = arena_printf(a, "{\"model\":\"claude-sonnet-4-5\",%s", rest[i]);
         assert_int_equal(messages_decode_count(slice_cstr(body), a, &rq, &fault), 0);
         say(&s, &dialect_messages, arena_printf(a, "{\"model\":\"claude-sonnet-4-5\",\"max_tokens\":99,%s", rest[i]), &o);
-        assert_int_equal(answer_usage(s.whole)->in_total, plan_count_prompt(&rq, NULL));
+        assert_int_equal(answer_usage(s.whole)->in_total, count_prompt(&rq, NULL).all);
         forget(&s);
         arena_free(a);
     }
