@@ -32,7 +32,8 @@ int command_usage_error(const struct command *c, const char *text) {
 int command_check_output(const struct command *c, int code) {
     bool is_written = fflush(stdout) == 0 && !ferror(stdout);
     if (is_written || code != EXIT_OK) return code;
-    fprintf(stderr, "penstock%s%s: cannot write to standard output\n", c ? " " : "", c ? c->path : "");
+    fprintf(stderr, "penstock%s%s: cannot write to standard output\n", c ? " " : "",
+            c ? c->path : "");
     return EXIT_FAILED;
 }
 

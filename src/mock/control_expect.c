@@ -38,8 +38,9 @@ static void respond_faults(struct mock_worker *w, struct http_exchange *ex,
     struct buf text;
     buf_init(&text, FAULTS_BYTES);
     report_write(r, &text);
-    mock_respond_simple_error(w, ex, 400, "invalid_value", "%.*s",
-                              SLICE_FMT(slice_trim(buf_slice(&text))));
+    struct slice lines = buf_slice(&text);
+    lines.len -= lines.len > 0 && lines.ptr[lines.len - 1] == '\n';
+    mock_respond_simple_error(w, ex, 400, "invalid_value", "%.*s", SLICE_FMT(lines));
     buf_dispose(&text);
 }
 

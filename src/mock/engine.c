@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "mock/engine.h"
 
+#include <math.h>
 #include <pthread.h>
 
 #include "base/mem.h"
@@ -126,7 +127,7 @@ static void step_begin(struct engine *e, int64_t at_ns) {
     double ns = (double)law_draw(&e->o.step, &e->rng);
     ns += (double)e->o.batch_cost_ns * e->running.n;
     ns += tokens ? (double)law_draw(&e->o.prefill, &e->rng) * (double)tokens : 0;
-    ns = ns < STEP_MIN_NS ? STEP_MIN_NS : ns > (double)LAW_MAX_NS ? (double)LAW_MAX_NS : ns;
+    ns = fmin(fmax(ns, STEP_MIN_NS), (double)LAW_MAX_NS);
     e->end_ns = at_ns + (int64_t)ns;
     e->view.steps++;
     e->view.seats += e->running.n;
@@ -161,9 +162,7 @@ static uint64_t steps_alike(const struct engine *e) {
  * last ones, whose ends are remembered. */
 static void leap(struct engine *e, int64_t now_ns) {
     double ns = (double)e->o.step.mean_ns + (double)e->o.batch_cost_ns * e->running.n;
-    int64_t mean_ns = ns < STEP_MIN_NS ? STEP_MIN_NS
-                      : ns < (double)LAW_MAX_NS ? (int64_t)ns
-                                                : LAW_MAX_NS;
+    int64_t mean_ns = (int64_t)fmin(fmax(ns, STEP_MIN_NS), (double)LAW_MAX_NS);
     uint64_t steps = (uint64_t)((now_ns - e->end_ns) / mean_ns), alike = steps_alike(e);
     steps = steps < alike ? steps : alike;
     if (steps > HISTORY) {

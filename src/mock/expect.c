@@ -87,6 +87,10 @@ static void read_order(struct parsing *p, const struct node *n) {
     }
 }
 
+static bool is_of_a_listing(struct slice filter) {
+    return slice_eq(filter, SLICE("limit")) || slice_eq(filter, SLICE("body"));
+}
+
 static void read_where(struct parsing *p, const struct node *n) {
     struct err e;
     if (n->kind != NODE_MAP) {
@@ -96,6 +100,9 @@ static void read_where(struct parsing *p, const struct node *n) {
     for (const struct node *one = n->first; one; one = one->next) {
         if (one->kind != NODE_SCALAR) {
             report_fault(p->r, one->at, "where", "expected a value, got %s", node_kind_name(one));
+        } else if (is_of_a_listing(one->key)) {
+            report_fault(p->r, one->key_at, "where", "'%.*s' says what a listing shows, not what is meant",
+                         SLICE_FMT(one->key));
         } else if (journal_query_set(&p->x->where, one->key, one->text, &e) < 0) {
             report_fault(p->r, one->key_at, "where", "%s", e.text);
         }

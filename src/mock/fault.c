@@ -45,7 +45,16 @@ const struct fault_when_row fault_when_keys[] = {
     {"path", "GLOB", "Of requests to these paths, as `/v1/chat/*`."},
     {NULL, NULL, NULL},
 };
-enum { WHEN_RATE, WHEN_START, WHEN_DURATION, WHEN_PERIOD, WHEN_COUNT, WHEN_MODEL, WHEN_PATH, WHEN_KEYS };
+enum {
+    WHEN_RATE,
+    WHEN_START,
+    WHEN_DURATION,
+    WHEN_PERIOD,
+    WHEN_COUNT,
+    WHEN_MODEL,
+    WHEN_PATH,
+    WHEN_KEYS
+};
 
 /* ---- looking up ---- */
 

@@ -17,8 +17,9 @@ void fault_book_free(struct fault_book **b);
 
 /* ---- the schedule ---- */
 
-/* The specs of the whole provider, checked (fault_parse) before: one that is none is left out. Those
- * that were there in the same words go on as they were: their time and count do not begin anew. */
+/* The specs of the whole provider, checked (fault_parse) before: one that is none is left out.
+ * Those that were there in the same words go on as they were: their time and count do not begin
+ * anew. */
 void fault_book_set(struct fault_book *b, const char *const *specs, unsigned n, int64_t now_ns);
 
 struct fault_request {

@@ -156,7 +156,8 @@ static int put_matrix(struct buf *out) {
     return rc | buf_append_byte(out, '\n');
 }
 
-static int put_names(struct buf *out, const char *const text, bool (*fits)(const struct mock_fault *f)) {
+static int put_names(struct buf *out, const char *const text,
+                     bool (*fits)(const struct mock_fault *f)) {
     int rc = TEXT(out, "%s", text);
     for (unsigned i = 0, n = 0; i < fault_count; i++) {
         if (fits(&fault_table[i])) {

@@ -217,7 +217,8 @@ void mock_fault_error(const struct fault_use *use, const struct api *api, struct
                               .param = slice_cstr(param)};
 }
 
-void mock_fault_error_event(const struct fault_use *use, const struct api *api, struct api_error *out) {
+void mock_fault_error_event(const struct fault_use *use, const struct api *api,
+                            struct api_error *out) {
     const struct words *w = words_of(use, api);
     *out = (struct api_error){.status = w->status,
                               .message = slice_cstr(w->message),

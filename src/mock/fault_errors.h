@@ -13,6 +13,7 @@
 void mock_fault_error(const struct fault_use *use, const struct api *api, struct slice model,
                  char space[FAULT_ERROR_TEXT_BYTES], struct api_error *out);
 /* Of FAULT_ERROR_EVENT. */
-void mock_fault_error_event(const struct fault_use *use, const struct api *api, struct api_error *out);
+void mock_fault_error_event(const struct fault_use *use, const struct api *api,
+                            struct api_error *out);
 
 #endif

@@ -14,8 +14,8 @@ const char *const fault_level_names[] = {
 #define HOW {FAULT_KEY_HOW, "end", "end|fin|rst"}
 #define BODY {FAULT_KEY_BODY, "json", "json|html|text|empty"}
 #define RETRY {FAULT_KEY_RETRY, "1s", NULL}
-#define STATUS_ROW(code)                                                                            \
-    .name = #code, .kind = FAULT_STATUS, .level = FAULT_LEVEL_STATUS, .status = code,               \
+#define STATUS_ROW(code)                                                                           \
+    .name = #code, .kind = FAULT_STATUS, .level = FAULT_LEVEL_STATUS, .status = code,              \
     .seen = "ssss", .seen_whole = "ssss", .sdk = "xxx"
 
 const struct mock_fault fault_table[] = {

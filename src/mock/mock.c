@@ -261,8 +261,10 @@ static void watch_files(struct mock *m) {
     bool quiet = m->hubs[0].fixed->quiet;
     for (unsigned k = 0; k < m->n_hubs; k++) {
         struct err e;
-        if (scenario_book_watch(m->hubs[k].scenarios, quiet, &e) < 0 ||
-            captures_watch(m->hubs[k].captures, quiet, &e) < 0) {
+        if (scenario_book_watch(m->hubs[k].scenarios, quiet, &e) < 0) {
+            fprintf(stderr, "penstock mock: %s\n", e.text);
+        }
+        if (captures_watch(m->hubs[k].captures, quiet, &e) < 0) {
             fprintf(stderr, "penstock mock: %s\n", e.text);
         }
     }

@@ -4,6 +4,7 @@
 
 #include <math.h>
 #include <pcre2.h>
+#include <string.h>
 
 enum { MAX_DEPTH = 96, MAX_ANCHOR_DEPTH = 32, MATCH_STEPS = 20000, PATTERN_MAX_BYTES = 2048 };
 
@@ -122,14 +123,49 @@ static bool match(const pcre2_code *code, struct slice text) {
     return rc >= 0;
 }
 
+/* Length of {3}, {3,} or {3,5} at the head of s, else 0. */
+static size_t quantifier_at(struct slice s) {
+    size_t digits = 0, i = 1;
+    for (; i < s.len && s.ptr[i] >= '0' && s.ptr[i] <= '9'; i++) {
+        digits++;
+    }
+    i += i < s.len && s.ptr[i] == ',';
+    while (i < s.len && s.ptr[i] >= '0' && s.ptr[i] <= '9') {
+        i++;
+    }
+    return digits > 0 && i < s.len && s.ptr[i] == '}' ? i + 1 : 0;
+}
+
+/* A brace that is no quantifier in ECMA-262 stands for itself; what PCRE2 makes of {,3} and { 3 }
+ * depends on its version. Those of \p{L} and the like stay. out has twice the pattern's bytes. */
+static size_t escape_braces(struct slice pattern, char *out) {
+    size_t n = 0;
+    bool is_named = false;
+    for (size_t i = 0; i < pattern.len; i++) {
+        char c = pattern.ptr[i];
+        bool is_escape = c == '\\' && i + 1 < pattern.len;
+        if (c == '{' && !is_named && quantifier_at(slice_from(pattern, i)) == 0) {
+            out[n++] = '\\';
+        }
+        out[n++] = c;
+        is_named = is_escape && strchr("pPuxkgoN", pattern.ptr[i + 1]) != NULL;
+        if (is_escape) {
+            out[n++] = pattern.ptr[++i];
+        }
+    }
+    return n;
+}
+
 bool schema_pattern_fits(struct slice pattern, struct slice text, bool *out_is_known) {
+    char escaped[2 * PATTERN_MAX_BYTES];
     int error;
     size_t at;
     *out_is_known = false;
     if (!pattern.ptr || pattern.len > PATTERN_MAX_BYTES) {
         return false;
     }
-    pcre2_code *code = pcre2_compile((PCRE2_SPTR)pattern.ptr, pattern.len,
+    size_t len = escape_braces(pattern, escaped);
+    pcre2_code *code = pcre2_compile((PCRE2_SPTR)escaped, len,
                                      PCRE2_UTF | PCRE2_ALT_BSUX | PCRE2_DOLLAR_ENDONLY, &error,
                                      &at, NULL);
     if (!code) {

@@ -38,7 +38,8 @@ static inline void text_join_part(struct text_join *j, const struct part *p) {
         text_join_add(j, p->inner[i].text);
     }
 }
-/* After the first time through. False: text_join_end may be called at once; else go through again. */
+/* After the first time through. False: text_join_end may be called at once; else go through again.
+ * */
 static inline bool text_join_again(struct text_join *j, struct arena *a) {
     if (j->texts > 1) {
         j->to = arena_alloc(a, j->total);

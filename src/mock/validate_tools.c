@@ -284,7 +284,8 @@ static void check_choice(struct check *c) {
     const struct llm_request *rq = c->in->rq;
     if (rq->tools) {
         if (is_named(rq->tool_choice)) check_choice_name(c, rq->tool_choice_name);
-        for (unsigned i = 0; i < rq->n_allowed && i < TWICE_MAX; i++) check_choice_name(c, rq->allowed[i]);
+        for (unsigned i = 0; i < rq->n_allowed && i < TWICE_MAX; i++)
+            check_choice_name(c, rq->allowed[i]);
         return;
     }
     if (c->dialect == RULE_CHAT && rq->tool_choice != TOOL_CHOICE_ABSENT &&

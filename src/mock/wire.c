@@ -12,7 +12,8 @@
 #include "mock/mock_clock.h"
 
 enum {
-    WIRE_MAX_BYTES = 136 << 20,          /* the largest answers are embeddings: endpoint_vectors.c */
+    /* the largest answers are embeddings: endpoint_vectors.c */
+    WIRE_MAX_BYTES = 136 << 20,
     PIECES_A_TURN = 4096,
     CUT_PAUSE_NS = 10 * 1000 * 1000,     /* lets the bytes before a reset arrive */
     ZIP_BYTES = 16384,

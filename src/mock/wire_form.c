@@ -48,7 +48,8 @@ static size_t json_line(struct slice json, unsigned *depth, bool *in_string) {
 
 static void put_data(struct wire *w, struct slice data) {
     unsigned depth = 0;
-    bool in_string = false, splits = w->kind == FAULT_MULTI_LINE && data.len > 0 && data.ptr[0] == '{';
+    bool in_string = false,
+         splits = w->kind == FAULT_MULTI_LINE && data.len > 0 && data.ptr[0] == '{';
     do {
         ptrdiff_t at = slice_index(data, '\n');
         size_t len = splits ? json_line(data, &depth, &in_string) : at < 0 ? data.len : (size_t)at;

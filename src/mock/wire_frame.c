@@ -348,7 +348,8 @@ static void marks(struct wire *w, const struct sse_frame *f) {
         drops = w->facts & WIRE_HAS(EV_FINISH);
         break;
     case FAULT_DOUBLE_USAGE:
-        doubles = w->facts & WIRE_HAS(EV_USAGE) && !(w->facts & (WIRE_HAS(EV_START) | WIRE_HAS(EV_END)));
+        doubles =
+            w->facts & WIRE_HAS(EV_USAGE) && !(w->facts & (WIRE_HAS(EV_START) | WIRE_HAS(EV_END)));
         break;
     default:
         break;
@@ -378,7 +379,8 @@ static void after_end(struct wire *w, const struct sse_frame *f) {
 
 static void wrong_index(struct wire *w, const struct sse_frame *f) {
     struct slice value;
-    if (wire_is_reached(w) && is_piece(w) && json_at(f->data, wire_paths_of(w->o.api)->index, &value)) {
+    if (wire_is_reached(w) && is_piece(w) &&
+        json_at(f->data, wire_paths_of(w->o.api)->index, &value)) {
         wire_strike(w);
         pass_with(w, f, value, SLICE("7"));
     } else {

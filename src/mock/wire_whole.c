@@ -97,7 +97,8 @@ static void put_usage(struct wire *w, struct slice body) {
     struct slice value;
     uint64_t n;
     for (unsigned i = 0; p->tokens[i]; i++) {
-        if (json_at(body, p->tokens[i], &value) && slice_to_u64(value, UINT64_C(1000000000000), &n)) {
+        if (json_at(body, p->tokens[i], &value) &&
+            slice_to_u64(value, UINT64_C(1000000000000), &n)) {
             int len = snprintf(number, sizeof number, "%" PRIu64, n + 1000000);
             put_with(w, body, value, slice_make(number, (size_t)len));
             return;

@@ -25,8 +25,8 @@ static inline void open_fast(void) {
     open_with_faults(NULL, 0);
 }
 
-static inline void write_request(const struct api *api, bool stream, const char *model, const char *extra,
-                          char out[2048]) {
+static inline void write_request(const struct api *api, bool stream, const char *model,
+                                 const char *extra, char out[2048]) {
     bool has_options = stream && (api->dialect == &dialect_chat ||
                                   api->dialect == &dialect_completions);
     const char *options = has_options ? "\"stream_options\":{\"include_usage\":true}," : "";

@@ -205,6 +205,8 @@ static void test_bad(void **state) {
         "{\"where\":{\"nonsense\":1}}",
         "{\"where\":{\"status\":\"x\"}}",
         "{\"where\":[]}",
+        "{\"where\":{\"limit\":1}}",
+        "{\"where\":{\"body\":true}}",
         "{\"within_ms\":999999999}",
         "{\"since\":{}}",
         "{oops",

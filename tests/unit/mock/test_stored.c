@@ -317,7 +317,8 @@ static void test_member(void **state) {
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_chain),      TEST(test_not_stored), TEST(test_references), TEST(test_references_by_turns), TEST(test_many_references),
+        TEST(test_chain),      TEST(test_not_stored), TEST(test_references),
+        TEST(test_references_by_turns), TEST(test_many_references),
         TEST(test_get),
         TEST(test_conversation), TEST(test_items),    TEST(test_ids),        TEST(test_bounded),
         TEST(test_member),     TEST(test_parts),
