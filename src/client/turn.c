@@ -86,6 +86,17 @@ static void complain_transport(struct turn *t, const struct err *e) {
     t->exit_code = never_there ? CLIENT_UNREACHABLE : CLIENT_FAILED;
 }
 
+static void complain_broken(struct turn *t) {
+    if (t->has_error) {
+        return;
+    }
+    render_end(&t->render);
+    complain(t, "the answer contradicts itself",
+             SLICE("pieces of it were lost, doubled or damaged"));
+    t->has_error = true;
+    t->exit_code = CLIENT_FAILED;
+}
+
 /* ---- events ---- */
 
 static int on_event(void *self, const struct event *ev) {
@@ -94,6 +105,9 @@ static int on_event(void *self, const struct event *ev) {
         render_end(&t->render);
         complain_api_error(t, &ev->u.error);
         return 0;
+    }
+    if (ev->flags & EVF_BROKEN) {
+        complain_broken(t);
     }
     if (ev->kind == EV_USAGE) {
         t->usage = ev->u.usage;

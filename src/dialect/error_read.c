@@ -167,6 +167,7 @@ void error_read_body(unsigned status, struct slice body, struct arena *a, struct
         out->type = dup_set(a, out->type);
         out->code = dup_set(a, out->code);
         out->param = dup_set(a, out->param);
+        if (d.own) out->raw = dup_set(a, out->raw); /* no part of the body */
         json_doc_free(&d);
     }
     if (out->message.len == 0) {

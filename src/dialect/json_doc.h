@@ -34,4 +34,12 @@ static inline struct slice json_doc_str(const yyjson_val *v) {
     return slice_make(v->uni.str, unsafe_yyjson_get_len((void *)(uintptr_t)v));
 }
 
+/* NULL, null, false, "", [] or {}: says nothing, whatever its type should be. Languages that do not
+ * tell lists from objects write one for the other, serializers false or "" for what is not there. */
+static inline bool json_doc_is_empty(const yyjson_val *v) {
+    yyjson_val *any = (yyjson_val *)(uintptr_t)v;
+    return !v || yyjson_is_null(any) || yyjson_is_false(any) ||
+           ((yyjson_is_str(any) || yyjson_is_ctn(any)) && unsafe_yyjson_get_len(any) == 0);
+}
+
 #endif

@@ -113,6 +113,26 @@ def test_errors(world, stack, model, words, stream):
         assert done.stdout.startswith(numbered("e", 3)), "what came is shown"
 
 
+def test_an_answer_that_contradicts_itself(world, upstream):
+    """Its pieces and what is said again of them differ: what came is shown, and it is no success."""
+    def events(*pieces):
+        item = {"output_index": 0, "item_id": "m", "content_index": 0}
+        yield {"type": "response.created", "response": {"id": "r", "status": "in_progress", "model": "m"}}
+        for piece in pieces:
+            yield {"type": "response.output_text.delta", "delta": piece, **item}
+        yield {"type": "response.output_text.done", "text": "one two three", **item}
+        yield {"type": "response.completed", "response": {"id": "r", "status": "completed", "output": []}}
+
+    streams = [events("one ", "two ", "three"), events("one ", "three")]
+    up = upstream(lambda c: c.read_request() and c.send_stream(
+        b"".join(b"data: " + json.dumps(e).encode() + b"\n\n" for e in streams.pop(0))))
+    ask = ("chat", "--url", up.base_url, "--api-key", "k", "--dialect", "responses", "count")
+    whole, broken = world.run(*ask), world.run(*ask)
+    assert (whole.returncode, whole.stdout, whole.stderr) == (0, "one two three\n", "")
+    assert (broken.returncode, broken.stdout) == (FAILED, "one three\n")
+    assert "contradicts itself" in broken.stderr and broken.stderr.count("penstock chat:") == 1
+
+
 def test_nobody_there(world):
     done = world.run("chat", "--url", "http://127.0.0.1:1/v1", "hello")
     assert done.returncode == UNREACHABLE and "hint" in done.stderr and not done.stdout

@@ -56,7 +56,8 @@ struct chat_feed {
     bool is_body;
     const char *problem; /* something in the frame is not what the dialect says */
 };
-/* Null is as good as nothing. What else does not fit breaks the frame: its text would be lost. */
+/* What is empty is as good as nothing, whatever its type. What else does not fit breaks the frame:
+ * its text would be lost. */
 void chat_need(struct chat_feed *x, yyjson_val *v, bool fits, const char *otherwise);
 /* A delta, or the message of a whole answer. */
 void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delta,

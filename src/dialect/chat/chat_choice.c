@@ -47,7 +47,7 @@ static void put_text(struct chat_feed *x, const struct chat_choice *c, enum bloc
 }
 
 void chat_need(struct chat_feed *x, yyjson_val *v, bool fits, const char *otherwise) {
-    if (v && !yyjson_is_null(v) && !fits && !x->problem) x->problem = otherwise;
+    if (!fits && !json_doc_is_empty(v) && !x->problem) x->problem = otherwise;
 }
 
 static void need_text(struct chat_feed *x, yyjson_val *v) {
@@ -58,13 +58,8 @@ static void need_object(struct chat_feed *x, yyjson_val *v) {
     chat_need(x, v, yyjson_is_obj(v), "a part or a call that is not an object");
 }
 
-static bool is_empty_string(const yyjson_val *v) {
-    return yyjson_is_str((yyjson_val *)(uintptr_t)v) && json_doc_str(v).len == 0;
-}
-
-/* Some servers leave an empty string where they have nothing to list. */
 static void need_list(struct chat_feed *x, yyjson_val *v) {
-    chat_need(x, v, yyjson_is_arr(v) || is_empty_string(v), "calls or thoughts that are not a list");
+    chat_need(x, v, yyjson_is_arr(v), "calls or thoughts that are not a list");
 }
 
 /* ---- the open block ---- */
@@ -353,7 +348,8 @@ static void put_parts(struct chat_feed *x, struct chat_choice *c, yyjson_val *pa
         need_object(x, part);
         need_text(x, text);
         need_text(x, refusal);
-        chat_need(x, thinking, yyjson_is_str(thinking) || yyjson_is_arr(thinking), "a thought that is not a string");
+        chat_need(x, thinking, yyjson_is_str(thinking) || yyjson_is_arr(thinking),
+                  "a thought that is not a string");
         if (has_text(text)) put_string(x, c, kind, text);
         if (has_text(thinking)) put_string(x, c, BLOCK_REASONING, thinking);
         if (has_text(refusal)) put_string(x, c, BLOCK_REFUSAL, refusal);
@@ -495,6 +491,7 @@ static void read_delta(yyjson_val *delta, struct delta *d) {
     size_t i, n;
     yyjson_val *key, *value;
     *d = (struct delta){0};
+    if (!yyjson_is_obj(delta)) return;
     yyjson_obj_foreach(delta, i, n, key, value) {
         yyjson_val **member = member_of(d, json_doc_str(key));
         if (member) *member = value;
@@ -503,23 +500,51 @@ static void read_delta(yyjson_val *delta, struct delta *d) {
 
 /* What is under `reasoning` may be an object with other things than a thought's text. */
 static void check_delta(struct chat_feed *x, const struct delta *d) {
-    chat_need(x, d->content, yyjson_is_str(d->content) || yyjson_is_arr(d->content), "content that is not a string");
+    chat_need(x, d->content, yyjson_is_str(d->content) || yyjson_is_arr(d->content),
+              "content that is not a string");
     need_text(x, d->refusal);
     need_text(x, d->reasoning_content);
-    chat_need(x, d->reasoning, yyjson_is_str(d->reasoning) || yyjson_is_ctn(d->reasoning), "reasoning that is not a string");
+    chat_need(x, d->reasoning, yyjson_is_str(d->reasoning) || yyjson_is_ctn(d->reasoning),
+              "reasoning that is not a string");
     need_list(x, d->reasoning_details);
     need_list(x, d->thinking_blocks);
     need_list(x, d->tool_calls);
-    chat_need(x, d->function_call, yyjson_is_obj(d->function_call) || is_empty_string(d->function_call), "a function_call that is not an object");
-    chat_need(x, d->audio, yyjson_is_obj(d->audio) || is_empty_string(d->audio), "audio that is not an object");
+    chat_need(x, d->function_call, yyjson_is_obj(d->function_call),
+              "a function_call that is not an object");
+    chat_need(x, d->audio, yyjson_is_obj(d->audio), "audio that is not an object");
+}
+
+/* Blanks are none: some servers end a stream with a line end. */
+static bool has_words(const yyjson_val *v) {
+    return v && !slice_is_blank(json_doc_str(v));
+}
+
+static bool part_says(yyjson_val *part) {
+    yyjson_val *thinking = yyjson_obj_get(part, "thinking");
+    return has_words(yyjson_obj_get(part, "text")) || has_words(yyjson_obj_get(part, "refusal")) ||
+           has_words(thinking) || yyjson_is_ctn(thinking);
+}
+
+static bool call_says(yyjson_val *call) {
+    yyjson_val *args = yyjson_obj_get(call, "arguments"), *input = yyjson_obj_get(call, "input");
+    return has_words(yyjson_obj_get(call, "name")) || !json_doc_is_empty(args) ||
+           !json_doc_is_empty(input);
 }
 
 bool chat_delta_says(yyjson_val *delta) {
     struct delta d;
     read_delta(delta, &d);
-    return has_text(d.content) || has_text(d.refusal) || has_text(d.reasoning_content) ||
-           has_text(d.reasoning) || yyjson_arr_size(d.content) > 0 ||
-           yyjson_arr_size(d.tool_calls) > 0 || yyjson_obj_size(d.function_call) > 0;
+    size_t i, n;
+    yyjson_val *item;
+    yyjson_arr_foreach(d.content, i, n, item) {
+        if (part_says(item)) return true;
+    }
+    yyjson_arr_foreach(d.tool_calls, i, n, item) {
+        if (call_says(yyjson_obj_get(item, "function"))) return true;
+        if (call_says(yyjson_obj_get(item, "custom"))) return true;
+    }
+    return has_words(d.content) || has_words(d.refusal) || has_words(d.reasoning_content) ||
+           has_words(d.reasoning) || call_says(d.function_call);
 }
 
 void chat_put_delta(struct chat_feed *x, struct chat_choice *c, yyjson_val *delta,

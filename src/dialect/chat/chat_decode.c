@@ -159,6 +159,19 @@ static void read_choice(yyjson_val *choice, struct choice_members *m) {
     }
 }
 
+/* Some servers put an empty one of these beside the other. */
+static yyjson_val *delta_of(const struct choice_members *m) {
+    bool has_delta = !json_doc_is_empty(m->delta) || json_doc_is_empty(m->message);
+    return has_delta && m->delta ? m->delta : m->message;
+}
+
+/* Of a whole answer. What was filtered has a reason, and may have nothing else. */
+static bool is_without_message(const struct decoder *d, const struct choice_members *m) {
+    const yyjson_val *own = d->is_completions ? m->text : delta_of(m),
+                     *other = d->is_completions ? delta_of(m) : m->text;
+    return !own && (other || json_doc_str(m->finish_reason).len == 0);
+}
+
 static void put_choice(struct chat_feed *x, struct decoder *d, const struct chunk *k,
                        yyjson_val *choice, size_t position) {
     struct choice_members m;
@@ -169,17 +182,17 @@ static void put_choice(struct chat_feed *x, struct decoder *d, const struct chun
                                        : "a choice's index is 128 or more";
         return;
     }
-    yyjson_val *delta = yyjson_is_obj(m.delta) ? m.delta : m.message;
+    yyjson_val *delta = delta_of(&m);
     put_start(x, d, k, json_doc_str(yyjson_obj_get(d->is_started ? NULL : delta, "role")));
     struct chat_choice *c = find_choice(d, (uint16_t)index);
     if (c->is_finished) {
-        if (json_doc_str(m.text).len > 0 || chat_delta_says(delta))
+        /* a message is a recap */
+        if (!slice_is_blank(json_doc_str(m.text)) || chat_delta_says(m.delta))
             x->problem = "a piece behind its choice's finish";
         return;
     }
-    chat_need(x, m.delta ? m.delta : m.message, yyjson_is_obj(delta),
-              "a delta that is not an object");
-    if (x->is_body && !(d->is_completions ? m.text : delta)) x->problem = "a choice without a message";
+    chat_need(x, delta, yyjson_is_obj(delta), "a delta that is not an object");
+    if (x->is_body && is_without_message(d, &m)) x->problem = "a choice without a message";
     if (d->is_completions) chat_put_completion(x, c, m.text, m.logprobs);
     else if (yyjson_is_obj(delta)) chat_put_delta(x, c, delta, m.logprobs);
     struct slice wire = json_doc_str(m.finish_reason);

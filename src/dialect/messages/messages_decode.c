@@ -157,9 +157,10 @@ static struct open_block *begin_block(struct feed *x, uint32_t wire_index, enum 
     return b;
 }
 
-/* Null is as good as nothing. What else does not fit breaks the frame: its text would be lost. */
+/* What is empty is as good as nothing, whatever its type. What else does not fit breaks the frame:
+ * its text would be lost. */
 static void need_string(struct feed *x, yyjson_val *v) {
-    if (v && !yyjson_is_null(v) && !yyjson_is_str(v)) x->problem = "a text that is not a string";
+    if (!yyjson_is_str(v) && !json_doc_is_empty(v)) x->problem = "a text that is not a string";
 }
 
 static void put_text(struct feed *x, struct open_block *b, yyjson_val *string) {
@@ -229,7 +230,7 @@ static void begin_tool(struct feed *x, struct open_block *b, yyjson_val *block) 
     yyjson_val *input = yyjson_obj_get(block, "input");
     x->d->any_tool = true;
     b->has_input = yyjson_is_obj(input) && yyjson_obj_size(input) > 0;
-    if (input && !yyjson_is_obj(input) && !yyjson_is_null(input) && !yyjson_equals_str(input, ""))
+    if (!yyjson_is_obj(input) && !json_doc_is_empty(input))
         x->problem = "a call's input that is not an object";
     x->out.ev.flags = EVF_CONTENT;
     x->out.ev.u.begin.id = member_string(block, "id");

@@ -128,10 +128,10 @@ static void ill_formed_bodies_are_decoded_as_text(void **state) {
 static void a_text_of_another_type_breaks_its_chunk(void **state) {
     (void)state;
     static const char *const deltas[] = {
-        "\"content\":7", "\"content\":true", "\"content\":{}", "\"content\":[7]",
+        "\"content\":7", "\"content\":true", "\"content\":{\"a\":1}", "\"content\":[7]",
         "\"content\":[{\"type\":\"text\",\"text\":7}]", "\"refusal\":7",
         "\"reasoning_content\":7", "\"reasoning\":7", "\"reasoning_details\":7",
-        "\"thinking_blocks\":{}", "\"tool_calls\":7", "\"tool_calls\":[7]",
+        "\"thinking_blocks\":{\"a\":1}", "\"tool_calls\":7", "\"tool_calls\":[7]",
         "\"tool_calls\":[{\"index\":0,\"function\":7}]",
         "\"tool_calls\":[{\"index\":0,\"function\":{\"name\":7}}]",
         "\"tool_calls\":[{\"index\":0,\"function\":{\"name\":\"f\",\"arguments\":7}}]",
@@ -164,6 +164,76 @@ static void a_text_of_another_type_breaks_its_chunk(void **state) {
         -ERR_PROTOCOL);
 }
 
+static int count_deltas(void *self, const struct event *ev) {
+    *(unsigned *)self += ev->kind == EV_DELTA;
+    return 0;
+}
+
+/* Doubled finishes, fragments of calls without anything, the whole message once more. */
+static void what_says_nothing_new_may_follow_a_finish(void **state) {
+    (void)state;
+    static const struct {
+        const char *choice;
+        bool is_late;
+    } rows[] = {
+        {"\"delta\":{},\"finish_reason\":\"stop\"", false},
+        {"\"finish_reason\":\"stop\"", false},
+        {"\"delta\":{\"content\":\"\",\"tool_calls\":[]}", false},
+        {"\"delta\":{\"content\":\"\\n\"}", false},
+        {"\"delta\":{\"content\":[{\"type\":\"text\",\"text\":\"\"}]}", false},
+        {"\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"name\":null,\"arguments\":\"\"}}]}", false},
+        {"\"delta\":{\"function_call\":{\"name\":null,\"arguments\":null}}", false},
+        {"\"message\":{\"role\":\"assistant\",\"content\":\"ab\"}", false},
+        {"\"delta\":{},\"message\":{\"content\":\"ab\"}", false},
+        {"\"delta\":{\"content\":\"c\"}", true},
+        {"\"delta\":{\"content\":[{\"type\":\"text\",\"text\":\"c\"}]}", true},
+        {"\"delta\":{\"reasoning_content\":\"c\"}", true},
+        {"\"delta\":{\"tool_calls\":[{\"index\":0,\"function\":{\"arguments\":\"1\"}}]}", true},
+        {"\"delta\":{\"tool_calls\":[{\"index\":1,\"function\":{\"name\":\"f\"}}]}", true},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        unsigned n = 0;
+        struct event_sink sink = {count_deltas, &n};
+        struct decoder *d = dialect_chat.decoder_new();
+        char chunk[300];
+        struct err e;
+        assert_int_equal(feed(d, SLICE(CHUNK("\"content\":\"ab\"")), &sink, &e), 0);
+        assert_int_equal(feed(d, SLICE("{\"choices\":[{\"index\":0,\"delta\":{},"
+                                       "\"finish_reason\":\"stop\"}]}"), &sink, &e), 0);
+        snprintf(chunk, sizeof chunk, "{\"choices\":[{\"index\":0,%s}]}", rows[i].choice);
+        if ((feed(d, slice_cstr(chunk), &sink, &e) == -ERR_PROTOCOL) != rows[i].is_late)
+            fail_msg("%s", chunk);
+        assert_int_equal(n, 1);
+        dialect_chat.decoder_free(d);
+    }
+}
+
+/* What a filter stopped has a reason, and nothing else; an empty delta stands beside a message. */
+static void a_choice_may_be_without_its_message(void **state) {
+    (void)state;
+    static const struct {
+        const char *choice;
+        unsigned n_deltas;
+        int rc;
+    } rows[] = {
+        {"\"finish_reason\":\"content_filter\"", 0, 0},
+        {"\"finish_reason\":\"content_filter\",\"message\":null", 0, 0},
+        {"\"finish_reason\":\"stop\",\"delta\":{},\"message\":{\"content\":\"a\"}", 1, 0},
+        {"\"finish_reason\":\"stop\",\"text\":\"a\"", 0, -ERR_PROTOCOL},
+        {"\"finish_reason\":null", 0, -ERR_PROTOCOL},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        unsigned n = 0;
+        struct event_sink sink = {count_deltas, &n};
+        char body[200];
+        struct err e;
+        snprintf(body, sizeof body, "{\"choices\":[{\"index\":0,%s}]}", rows[i].choice);
+        if (dialect_chat.decode_response(slice_cstr(body), &sink, &e) != rows[i].rc ||
+            n != rows[i].n_deltas)
+            fail_msg("%s", body);
+    }
+}
+
 static void what_says_nothing_breaks_no_chunk(void **state) {
     (void)state;
     static const char *const deltas[] = {
@@ -171,6 +241,9 @@ static void what_says_nothing_breaks_no_chunk(void **state) {
         "\"tool_calls\":[]", "\"tool_calls\":\"\"", "\"function_call\":\"\",\"audio\":null",
         "\"reasoning\":null,\"reasoning_content\":null,\"reasoning_details\":[]",
         "\"reasoning\":{\"effort\":\"low\"}", "\"role\":7,\"later\":7",
+        "\"content\":{},\"refusal\":false,\"audio\":false", "\"tool_calls\":{},\"function_call\":[]",
+        "\"reasoning_content\":[],\"reasoning_details\":{},\"thinking_blocks\":false",
+        "\"tool_calls\":[null,{\"index\":0,\"function\":[]}]",
         "\"tool_calls\":[{\"index\":0,\"id\":null,\"function\":{\"name\":null,\"arguments\":null}}]",
     };
     unsigned n = 0;
@@ -186,6 +259,9 @@ static void what_says_nothing_breaks_no_chunk(void **state) {
                                    "\"finish_reason\":\"stop\"}]}"), &sink, &e), 0);
     assert_int_equal(feed(d, SLICE("{\"choices\":[{\"index\":0,\"delta\":{\"content\":\"\"},"
                                    "\"finish_reason\":\"stop\"}]}"), &sink, &e), 0);
+    assert_int_equal(feed(d, SLICE("{\"choices\":[{\"index\":0,\"delta\":[]}]}"), &sink, &e), 0);
+    assert_int_equal(feed(d, SLICE("{\"choices\":[{\"index\":0,\"delta\":\"\"}]}"), &sink, &e), 0);
+    assert_int_equal(feed(d, SLICE("{\"choices\":{},\"usage\":{}}"), &sink, &e), 0);
     assert_int_equal(feed(d, SLICE("{\"choices\":null,\"usage\":{}}"), &sink, &e), 0);
     assert_int_equal(feed(d, SLICE(CHUNK("\"content\":\"late\"")), &sink, &e), -ERR_PROTOCOL);
     dialect_chat.decoder_free(d);
@@ -340,6 +416,8 @@ int main(void) {
         cmocka_unit_test(a_text_of_another_type_breaks_its_chunk),
         cmocka_unit_test(ill_formed_bodies_are_decoded_as_text),
         cmocka_unit_test(what_says_nothing_breaks_no_chunk),
+        cmocka_unit_test(what_says_nothing_new_may_follow_a_finish),
+        cmocka_unit_test(a_choice_may_be_without_its_message),
         cmocka_unit_test(large_chunks_are_read),
         cmocka_unit_test(steady_state_does_not_allocate),
         cmocka_unit_test(whole_answers_are_the_same_events),

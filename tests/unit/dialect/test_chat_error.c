@@ -88,6 +88,17 @@ static void deep_nesting_is_text(void **state) {
     arena_free(a);
 }
 
+/* It is decoded in a copy, which the error outlives. */
+static void an_ill_formed_body_is_text(void **state) {
+    (void)state;
+    struct arena *a = arena_new();
+    struct api_error er;
+    dialect_chat.decode_error(500, SLICE("{\"error\":{\"message\":\"a\xff\",\"later\":1}}"), a, &er);
+    assert_slices(er.message, SLICE("a\xef\xbf\xbd"));
+    assert_slices(er.raw, SLICE("{\"message\":\"a\xef\xbf\xbd\",\"later\":1}"));
+    arena_free(a);
+}
+
 static void one_form_is_written(void **state) {
     (void)state;
     static const struct error_written cases[] = {
@@ -125,6 +136,7 @@ int main(void) {
         cmocka_unit_test(every_known_form_is_read),
         cmocka_unit_test(a_long_page_is_cut_between_characters),
         cmocka_unit_test(deep_nesting_is_text),
+        cmocka_unit_test(an_ill_formed_body_is_text),
         cmocka_unit_test(one_form_is_written),
         cmocka_unit_test(all_or_nothing),
     };

@@ -260,7 +260,7 @@ static void a_text_of_another_type_breaks_its_event(void **state) {
     static const char *const events[] = {
         "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":7}}",
         "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"thinking_delta\","
-        "\"thinking\":{}}}",
+        "\"thinking\":{\"a\":1}}}",
         "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"signature_delta\","
         "\"signature\":7}}",
         "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\","
@@ -288,11 +288,14 @@ static void a_text_of_another_type_breaks_its_event(void **state) {
     assert_int_equal(feed(d, "{\"type\":\"content_block_start\",\"index\":0,\"content_block\":{"
                              "\"type\":\"tool_use\",\"id\":\"t\",\"name\":\"f\",\"input\":\"\"}}",
                           &nowhere, &e), 0);
+    assert_int_equal(feed(d, "{\"type\":\"content_block_start\",\"index\":1,\"content_block\":{"
+                             "\"type\":\"tool_use\",\"id\":\"u\",\"name\":\"f\",\"input\":[]}}",
+                          &nowhere, &e), 0);
     assert_int_equal(feed(d, "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{"
                              "\"type\":\"input_json_delta\",\"partial_json\":null}}",
                           &nowhere, &e), 0);
     assert_int_equal(feed(d, "{\"type\":\"content_block_delta\",\"index\":0,\"delta\":{"
-                             "\"type\":\"input_json_delta\",\"partial_json\":{}}}",
+                             "\"type\":\"input_json_delta\",\"partial_json\":{\"a\":1}}}",
                           &nowhere, &e), -ERR_PROTOCOL);
     dialect_messages.decoder_free(d);
 }

@@ -161,6 +161,8 @@ static void what_the_sink_returns_comes_back(void **state) {
 #define ITEM(text)                                                                                 \
     "{\"id\":\"m\",\"type\":\"message\",\"content\":[{\"type\":\"output_text\",\"text\":\"" text      \
     "\"}]}"
+#define ITEM_DONE(text, n)                                                                         \
+    "{\"type\":\"response.output_item.done\",\"output_index\":0,\"item\":" ITEM(text) NUMBER(n)
 #define COMPLETED(output, n)                                                                       \
     "{\"type\":\"response.completed\",\"response\":{\"status\":\"completed\",\"output\":[" output      \
     "]}" NUMBER(n)
@@ -255,6 +257,25 @@ static void a_stream_that_contradicts_itself_is_told(void **state) {
         {"events without a number, which was not",
          {ADDED("0"), PIECE("a", "1"), PIECE("b", "2"), PIECE("c", "0"), PIECE("d", "3"), COMPLETED("", "4")},
          "abcd", false},
+        {"numbers that begin anew, no list in the end",
+         {ADDED("1"), PIECE("a", "2"), PIECE("b", "3"), WHOLE("ab", "4"), ITEM_DONE("ab", "1"), COMPLETED("", "2")},
+         "ab", false},
+        {"marks that are taken out of the text",
+         {ADDED("0"), PIECE("a <|f-1|>", "1"), PIECE("b", "2"), WHOLE("a b", "3"), COMPLETED(ITEM("a b"), "4")},
+         "a <|f-1|>b", false},
+        {"the same, and a number is missing",
+         {ADDED("0"), PIECE("a <|f-1|>", "1"), PIECE("b", "2"), PIECE("b", "4"), WHOLE("a b", "5"), COMPLETED("", "6")},
+         "a <|f-1|>bb", true},
+        {"the text says less than its recap, by the numbers nothing is missing",
+         {ADDED("0"), PIECE("a", "1"), PIECE("c", "2"), WHOLE("abc", "3"), COMPLETED("", "4")},
+         "ac", true},
+        {"a call without id and index, known by its call_id",
+         {"{\"type\":\"response.output_item.added\",\"item\":{\"type\":\"function_call\",\"call_id\":\"fc_1\",\"name\":\"f\",\"arguments\":\"\"}}",
+          "{\"type\":\"response.function_call_arguments.delta\",\"item_id\":\"fc_1\",\"delta\":\"{\\\"a\\\":\"}",
+          "{\"type\":\"response.function_call_arguments.delta\",\"item_id\":\"fc_1\",\"delta\":\"1}\"}",
+          "{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"function_call\",\"call_id\":\"fc_1\",\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}}",
+          COMPLETED("{\"type\":\"function_call\",\"call_id\":\"fc_1\",\"name\":\"f\",\"arguments\":\"{\\\"a\\\":1}\"}", "0")},
+         "{\"a\":1}", false},
         {"arguments with other blanks",
          {CALL_ADDED("0"), CALL_PIECE("{\\\"a b\\\":", "0"), CALL_PIECE(" 1}", "0"), CALL_WHOLE("{ \\\"a b\\\":1}\\n", "0"), COMPLETED(CALL("{\\\"a b\\\":1}"), "0")},
          "{\"a b\": 1}", false},
@@ -302,8 +323,8 @@ static void a_text_of_another_type_breaks_its_frame(void **state) {
         "{\"type\":\"response.output_text.delta\"," MESSAGE ",\"delta\":7}",
         "{\"type\":\"response.output_text.done\"," MESSAGE ",\"text\":[\"a\"]}",
         "{\"type\":\"response.refusal.delta\"," MESSAGE ",\"delta\":true}",
-        "{\"type\":\"response.reasoning_text.delta\",\"item_id\":\"r\",\"delta\":{}}",
-        "{\"type\":\"response.function_call_arguments.delta\",\"item_id\":\"f\",\"delta\":{}}",
+        "{\"type\":\"response.reasoning_text.delta\",\"item_id\":\"r\",\"delta\":{\"a\":1}}",
+        "{\"type\":\"response.function_call_arguments.delta\",\"item_id\":\"f\",\"delta\":{\"a\":1}}",
         "{\"type\":\"response.function_call_arguments.done\",\"item_id\":\"f\",\"arguments\":1}",
         "{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"message\",\"content\":7}}",
         "{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"message\",\"content\":[7]}}",
@@ -319,7 +340,7 @@ static void a_text_of_another_type_breaks_its_frame(void **state) {
     }
 }
 
-static void null_is_no_text(void **state) {
+static void what_is_empty_is_no_text(void **state) {
     (void)state;
     static const char *const frames[] = {
         "{\"type\":\"response.output_text.delta\"," MESSAGE ",\"delta\":null}",
@@ -329,7 +350,10 @@ static void null_is_no_text(void **state) {
         "{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"message\",\"content\":null}}",
         "{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"reasoning\",\"summary\":null,"
         "\"content\":null}}",
-        "{\"type\":\"response.completed\",\"response\":{\"output\":null}}",
+        "{\"type\":\"response.output_item.done\",\"item\":{\"type\":\"reasoning\",\"summary\":{},"
+        "\"content\":\"\"}}",
+        "{\"type\":\"response.output_text.delta\"," MESSAGE ",\"delta\":false}",
+        "{\"type\":\"response.completed\",\"response\":{\"output\":{}}}",
     };
     struct rig r;
     rig_init(&r);
@@ -572,7 +596,7 @@ int main(void) {
         cmocka_unit_test(a_body_may_be_an_error),
         cmocka_unit_test(a_stream_that_contradicts_itself_is_told),
         cmocka_unit_test(a_text_of_another_type_breaks_its_frame),
-        cmocka_unit_test(null_is_no_text),
+        cmocka_unit_test(what_is_empty_is_no_text),
         cmocka_unit_test(other_bodies_are_no_answers),
         cmocka_unit_test(what_the_sink_returns_comes_back),
         cmocka_unit_test(items_are_bounded),
