@@ -201,7 +201,7 @@ static void cut_prompt(struct cutter *k, const struct llm_request *rq) {
 /* ---- use ---- */
 
 static uint64_t tokens_of(const struct cutter *k, size_t blocks, uint64_t prompt_tokens) {
-    double share = k->bytes ? (double)blocks * BLOCK_BYTES / (double)k->bytes : 0;
+    double share = k->bytes ? (double)(blocks * BLOCK_BYTES) / (double)k->bytes : 0;
     uint64_t tokens = (uint64_t)((double)prompt_tokens * share);
     tokens = tokens < prompt_tokens ? tokens : prompt_tokens ? prompt_tokens - 1 : 0;
     return tokens - tokens % PREFIX_BLOCK_TOKENS;

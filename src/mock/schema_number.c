@@ -167,7 +167,7 @@ static struct real_range real_range(const struct filler *f, const struct view *v
     double step = view_least(v, "multipleOf", 0);
     double low = fmax(view_least(v, "minimum", -HUGE_VAL), view_least(v, "exclusiveMinimum", -HUGE_VAL));
     double high = fmin(view_most(v, "maximum", HUGE_VAL), view_most(v, "exclusiveMaximum", HUGE_VAL));
-    double usual = step > 0 ? step : 0.25, span = usual * USUAL_STEPS;
+    double usual = step > 0 ? step : 0.25, span = usual * (int)USUAL_STEPS;
     if (f->is_wild && !f->is_lean) {
         span *= 1e4;
     }

@@ -254,8 +254,9 @@ struct lengths {
 
 static struct lengths lengths_of(const struct view *v) {
     double least = view_least(v, "minLength", 0), most = view_most(v, "maxLength", HUGE_VAL);
-    return (struct lengths){least > FILL_MAX_STRING ? FILL_MAX_STRING : (size_t)least,
-                            most > FILL_MAX_STRING ? FILL_MAX_STRING : most < 0 ? 0 : (size_t)most};
+    least = fmin(least, FILL_MAX_STRING);
+    most = fmax(0, fmin(most, FILL_MAX_STRING));
+    return (struct lengths){(size_t)least, (size_t)most};
 }
 
 static bool make_by_pattern(struct filler *f, struct slice pattern, const struct lengths *len,
