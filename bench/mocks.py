@@ -93,7 +93,10 @@ class Null(Provider):
         return [BUILD / "null_provider", port, itl_ms * 1000]
 
     def last_lateness_ms(self, log):
-        said = json.loads(log.read_text())
+        text = log.read_text()
+        if not text.startswith("{"):
+            return None  # so far behind that it was killed before it could say so
+        said = json.loads(text)
         return said["p50_ns"] / 1e6, said["p99_ns"] / 1e6, said["max_ns"] / 1e6
 
 
@@ -356,6 +359,8 @@ def long_runs(providers, held, options):
     for provider, streams, itl_ms in loads:
         done, late = load(provider, streams, seconds, options.work, itl_ms)
         itl = done.report["itl"] if done.rate else {"p50": 0, "p99": 0}
+        print(f"  {provider.name}: {streams} streams at {itl_ms} ms: {done.rate:,.0f} of {done.asked:,.0f} tokens/s, {done.cores:.2f} +"
+              f" {done.client_cores:.2f} cores{f', late p50 {late[0]:.3f} p99 {late[1]:.3f} max {late[2]:.3f} ms' if late else ''}", flush=True)
         t.add(provider.name, streams, itl_ms, int(done.rate), f"{100 * done.rate / done.asked:.1f} %", itl["p50"] / 1e6, itl["p99"] / 1e6,
               *([f"{ms:.3f}" for ms in late] if late else ["n/a"] * 3), done.cores, done.client_cores, done.kib_per_stream)
     return t
@@ -393,4 +398,6 @@ def measure(options):
     everybody = [Penstock(), Null(), Aimock(), FakeAI(), VidaiMock()]
     providers = install_all([p for p in everybody if p.name.split()[0].lower() in options.mocks.split(",")])
     held_table, held = what_is_held(providers, options)
-    return [held_table, long_runs(providers, held, options), unpaced(providers, options)]
+    yield held_table
+    yield long_runs(providers, held, options)
+    yield unpaced(providers, options)
