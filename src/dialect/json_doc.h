@@ -42,4 +42,11 @@ static inline bool json_doc_is_empty(const yyjson_val *v) {
            ((yyjson_is_str(any) || yyjson_is_ctn(any)) && unsafe_yyjson_get_len(any) == 0);
 }
 
+/* What does not fit, and is not empty, is a problem of its frame: its text would be lost. The first
+ * of them is kept. */
+static inline void json_doc_need(const char **problem, const yyjson_val *v, bool fits,
+                                 const char *otherwise) {
+    if (!fits && !json_doc_is_empty(v) && !*problem) *problem = otherwise;
+}
+
 #endif

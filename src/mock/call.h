@@ -78,4 +78,9 @@ bool mock_call_validate(struct mock_call *c);
 void mock_call_refuse(struct mock_call *c, enum rule_id rule, const struct request_fault *fault,
                       unsigned status);
 
+/* endpoint_responses.c: reads a body of /responses for an endpoint that does not generate, then
+ * calls serve_call with c->rq filled in. */
+void mock_endpoint_of_request(struct mock_worker *w, struct http_exchange *ex,
+                              void (*serve_call)(struct mock_call *c));
+
 #endif

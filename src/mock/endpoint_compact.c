@@ -93,21 +93,5 @@ static void serve(struct mock_call *c) {
 }
 
 void mock_endpoint_compact(struct mock_worker *w, struct http_exchange *ex) {
-    struct envelope env = {.stream = false};
-    struct request_fault fault;
-    struct mock_call c;
-    unsigned status = 400;
-    if (mock_call_begin(&c, w, ex)) {
-        c.api = api_of_dialect(&dialect_responses);
-        bool is_read =
-            c.api->dialect->peek_request(bytes_slice(ex->body), ex->arena, &env, &fault) == 0;
-        int rc = is_read ? mock_call_decode(&c, &fault, &status) : -ERR_USAGE;
-        mock_call_journal(&c, is_read ? env.model : SLICE_NULL, false);
-        if (rc == 0) {
-            serve(&c);
-        } else {
-            mock_call_refuse(&c, RULE_UNREADABLE, &fault, status);
-        }
-    }
-    mock_call_end(&c);
+    mock_endpoint_of_request(w, ex, serve);
 }

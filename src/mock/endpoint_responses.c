@@ -343,24 +343,33 @@ void mock_endpoint_response(struct mock_worker *w, struct http_exchange *ex) {
     mock_call_end(&c);
 }
 
-/* ---- what a request would cost ---- */
+/* ---- requests that are answered otherwise: what one would cost ---- */
 
-void mock_endpoint_input_tokens(struct mock_worker *w, struct http_exchange *ex) {
+void mock_endpoint_of_request(struct mock_worker *w, struct http_exchange *ex,
+                              void (*serve_call)(struct mock_call *c)) {
     struct envelope env = {.stream = false};
     struct request_fault fault;
     struct mock_call c;
     unsigned status = 400;
     if (mock_call_begin(&c, w, ex)) {
         c.api = api_of_dialect(&dialect_responses);
-        int rc = c.api->dialect->peek_request(bytes_slice(ex->body), ex->arena, &env, &fault);
-        bool is_read = rc == 0;
-        rc = is_read ? mock_call_decode(&c, &fault, &status) : rc;
+        bool is_read =
+            c.api->dialect->peek_request(bytes_slice(ex->body), ex->arena, &env, &fault) == 0;
+        int rc = is_read ? mock_call_decode(&c, &fault, &status) : -ERR_USAGE;
         mock_call_journal(&c, is_read ? env.model : SLICE_NULL, false);
         if (rc == 0) {
-            mock_call_count(&c, "\"object\":\"response.input_tokens\",");
+            serve_call(&c);
         } else {
             mock_call_refuse(&c, RULE_UNREADABLE, &fault, status);
         }
     }
     mock_call_end(&c);
+}
+
+static void count(struct mock_call *c) {
+    mock_call_count(c, "\"object\":\"response.input_tokens\",");
+}
+
+void mock_endpoint_input_tokens(struct mock_worker *w, struct http_exchange *ex) {
+    mock_endpoint_of_request(w, ex, count);
 }

@@ -47,7 +47,7 @@ static void put_text(struct chat_feed *x, const struct chat_choice *c, enum bloc
 }
 
 void chat_need(struct chat_feed *x, yyjson_val *v, bool fits, const char *otherwise) {
-    if (!fits && !json_doc_is_empty(v) && !x->problem) x->problem = otherwise;
+    json_doc_need(&x->problem, v, fits, otherwise);
 }
 
 static void need_text(struct chat_feed *x, yyjson_val *v) {

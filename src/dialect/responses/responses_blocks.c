@@ -42,22 +42,16 @@ void responses_put_start(struct feed *x, yyjson_val *response) {
                              .created = created > 0 && created < 9e15 ? (int64_t)created : -1};
 }
 
-/* What is empty is as good as nothing, whatever its type. What else does not fit breaks the frame:
- * its text would be lost. */
-static void need(struct feed *x, yyjson_val *v, bool fits, const char *otherwise) {
-    if (!fits && !json_doc_is_empty(v) && !x->problem) x->problem = otherwise;
-}
-
 static void need_string(struct feed *x, yyjson_val *v) {
-    need(x, v, yyjson_is_str(v), "a text that is not a string");
+    json_doc_need(&x->problem, v, yyjson_is_str(v), "a text that is not a string");
 }
 
 static void need_object(struct feed *x, yyjson_val *v) {
-    need(x, v, yyjson_is_obj(v), "an item or a part that is not an object");
+    json_doc_need(&x->problem, v, yyjson_is_obj(v), "an item or a part that is not an object");
 }
 
 static void need_list(struct feed *x, yyjson_val *v) {
-    need(x, v, yyjson_is_arr(v), "output or content that is not a list");
+    json_doc_need(&x->problem, v, yyjson_is_arr(v), "output or content that is not a list");
 }
 
 /* ---- items ---- */
@@ -417,7 +411,7 @@ static void put_call_delta(struct feed *x, struct item *it, yyjson_val *string) 
 }
 
 static void put_whole_call(struct feed *x, struct item *it, yyjson_val *value) {
-    need(x, value, yyjson_is_str(value) || yyjson_is_ctn(value), "arguments that are not a string");
+    json_doc_need(&x->problem, value, yyjson_is_str(value) || yyjson_is_ctn(value), "arguments that are not a string");
     if (!it->is_open) return;
     if (yyjson_is_ctn(value) && !it->has_text) {
         put_untold(x, it, responses_raw_of(x, value), NULL); /* servers that forget the quotes */
